@@ -1,0 +1,102 @@
+"""The components that come with laion-eo, registered through the same hooks as everybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from laion_eo.hookspecs import hookimpl
+from laion_eo.kinds import (
+    AnchorSource,
+    Augmenter,
+    Downloader,
+    Embedder,
+    Filter,
+    LanguageTagger,
+    Normalizer,
+    Publisher,
+    Retriever,
+    Scorer,
+)
+
+
+@hookimpl
+def laion_eo_anchor_sources() -> Sequence[type[AnchorSource]]:
+    """Register the anchor sources, the paper's first."""
+    from laion_eo.builtin.cloudsen12 import CloudSEN12
+    from laion_eo.builtin.folder_anchors import FolderAnchors
+    from laion_eo.builtin.text_anchors import TextAnchors
+
+    return [CloudSEN12, FolderAnchors, TextAnchors]
+
+
+@hookimpl
+def laion_eo_normalizers() -> Sequence[type[Normalizer]]:
+    """Register the normalizers, the paper's first."""
+    from laion_eo.builtin.normalizers import NoNormalizer, Percentile, ReflectanceGain
+
+    return [ReflectanceGain, Percentile, NoNormalizer]
+
+
+@hookimpl
+def laion_eo_augmenters() -> Sequence[type[Augmenter]]:
+    """Register the augmenters, the paper's first."""
+    from laion_eo.builtin.augmenters import NoAugmenter
+
+    return [NoAugmenter]
+
+
+@hookimpl
+def laion_eo_embedders() -> Sequence[type[Embedder]]:
+    """Register the embedders, the paper's first."""
+    from laion_eo.builtin.open_clip import OpenClip
+    from laion_eo.builtin.tiny.embedder import Tiny
+
+    return [OpenClip, Tiny]
+
+
+@hookimpl
+def laion_eo_retrievers() -> Sequence[type[Retriever]]:
+    """Register the retrievers."""
+    from laion_eo.builtin.exact_scan import ExactScan
+
+    return [ExactScan]
+
+
+@hookimpl
+def laion_eo_downloaders() -> Sequence[type[Downloader]]:
+    """Register the downloaders."""
+    from laion_eo.builtin.http_download import HttpDownloader
+
+    return [HttpDownloader]
+
+
+@hookimpl
+def laion_eo_scorers() -> Sequence[type[Scorer]]:
+    """Register the scorers."""
+    from laion_eo.builtin.similarity import ImageSimilarity, TextSimilarity
+
+    return [ImageSimilarity, TextSimilarity]
+
+
+@hookimpl
+def laion_eo_filters() -> Sequence[type[Filter]]:
+    """Register the filters."""
+    from laion_eo.builtin.filters import Duplicates, MinSize, SimilarityThreshold
+
+    return [MinSize, SimilarityThreshold, Duplicates]
+
+
+@hookimpl
+def laion_eo_language_taggers() -> Sequence[type[LanguageTagger]]:
+    """Register the language taggers, the paper's first."""
+    from laion_eo.builtin.languages import FastText, XlmRoberta
+
+    return [XlmRoberta, FastText]
+
+
+@hookimpl
+def laion_eo_publishers() -> Sequence[type[Publisher]]:
+    """Register the publishers."""
+    from laion_eo.builtin.folder import Folder
+
+    return [Folder]

@@ -1,0 +1,119 @@
+"""Normalizers: from reflectance to pictures like those of the web."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from laion_eo.component import ComponentConfig
+from laion_eo.errors import DataError
+from laion_eo.kinds import Normalizer
+from laion_eo.types import Anchor, Picture
+
+
+class _PerImage(Normalizer):
+    """A normalizer that looks at one anchor at a time, as floats."""
+
+    def normalize(self, anchors: Sequence[Anchor]) -> list[Picture]:
+        """Turn each anchor into uint8 RGB, (height, width, 3).
+
+        Args:
+            anchors: Image anchors of one band or three.
+
+        Raises:
+            DataError: An anchor has another number of bands.
+        """
+        return [_picture(self._stretch(_scaled(anchor))) for anchor in anchors]
+
+    @abstractmethod
+    def _stretch(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map (bands, height, width) of a nominal 0..1 to what is shown as 0..1."""
+
+
+class ReflectanceGain(_PerImage):
+    """The paper's normalisation (section 2.1): a gain for images that are too dark."""
+
+    name = "reflectance-gain"
+    summary = "reflectance with a gain for dark images, as in the paper"
+
+    class Config(ComponentConfig):
+        """Options; the defaults are the paper's.
+
+        Attributes:
+            dark_below: An image whose mean reflectance is less than this gets a gain.
+            target_mean: The mean that the gain aims at.
+            max_gain: The largest gain.
+        """
+
+        dark_below: float = Field(default=0.25, ge=0, le=1)
+        target_mean: float = Field(default=0.5, gt=0, le=1)
+        max_gain: float = Field(default=8.0, ge=1)
+
+    config: Config
+
+    def _stretch(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        mean = float(values.mean())
+        if mean >= self.config.dark_below:
+            return values
+        gain = self.config.target_mean / mean if mean > 0 else self.config.max_gain
+        return values * min(gain, self.config.max_gain)
+
+
+class Percentile(_PerImage):
+    """The stretch that Earth observation pipelines use: each band between two percentiles."""
+
+    name = "percentile"
+    summary = "each band stretched between two percentiles"
+
+    class Config(ComponentConfig):
+        """Options.
+
+        Attributes:
+            low: Percentile shown as black.
+            high: Percentile shown as white.
+        """
+
+        low: float = Field(default=2.0, ge=0, le=100)
+        high: float = Field(default=98.0, ge=0, le=100)
+
+        @model_validator(mode="after")
+        def _ordered(self) -> Percentile.Config:
+            if self.low >= self.high:
+                raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+            return self
+
+    config: Config
+
+    def _stretch(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        bounds = np.percentile(values, [self.config.low, self.config.high], axis=(1, 2))
+        low, high = bounds[:, :, None, None]
+        # A band of one value has no contrast to stretch: it is left as it is.
+        return np.where(high > low, (values - low) / np.maximum(high - low, 1e-12), values)
+
+
+class NoNormalizer(_PerImage):
+    """No normalisation: 0..1 is shown as it is, for anchors that are pictures already."""
+
+    name = "none"
+    summary = "values shown as they are, for anchors that are pictures already"
+
+    def _stretch(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return values
+
+
+def _scaled(anchor: Anchor) -> NDArray[np.float64]:
+    pixels: NDArray[Any] | None = anchor.pixels
+    if pixels is None or pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
+        shape = None if pixels is None else pixels.shape
+        raise DataError(f"anchor {anchor.id!r}: (1 or 3 bands, height, width) wanted, got {shape}")
+    return np.nan_to_num(pixels.astype(np.float64)) / anchor.scale
+
+
+def _picture(values: NDArray[np.float64]) -> Picture:
+    shown = np.rint(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(shown, (3, *shown.shape[1:])).transpose(1, 2, 0))

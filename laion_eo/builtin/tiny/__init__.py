@@ -1,0 +1,1 @@
+"""A small joint image-text embedder that needs no download: frozen backbones, trained heads."""

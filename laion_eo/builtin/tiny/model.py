@@ -1,0 +1,138 @@
+"""A joint image-text embedder: frozen small backbones from packages, and trained heads on both."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laion_eo.builtin.tiny.backbones import ImageBackbone, TextBackbone, require
+
+MODEL_ID = "tiny-1"
+WEIGHTS = Path(__file__).with_name("tiny.safetensors")
+
+
+class Heads:
+    """The trained layers on both backbones, as plain arrays.
+
+    Each head is a linear path, which keeps what the backbone knows, plus a small hidden layer.
+    """
+
+    def __init__(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Take the arrays as the training writes them (float16 or float32)."""
+        self._weights = {name: np.asarray(w, dtype=np.float32) for name, w in weights.items()}
+
+    @classmethod
+    def load(cls, file: Path) -> Heads:
+        """Read a safetensors file."""
+        return cls(require("safetensors.numpy", "safetensors").load_file(file))
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return len(self._weights["image.linear.bias"])
+
+    def image(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn the features of one picture (one vector) into a unit vector of length `dim`."""
+        compressed = np.sign(features) * np.sqrt(np.abs(features))
+        linear = self._linear(compressed, "image.linear")
+        return self._joined(linear, linear, "image")
+
+    def text(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn the features of one text (one vector) into a unit vector of length `dim`."""
+        unit = features / np.linalg.norm(features)
+        return self._joined(self._linear(unit, "text.linear"), unit, "text")
+
+    def _linear(self, x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+        return self._weights[f"{name}.weight"] @ x + self._weights[f"{name}.bias"]
+
+    def _joined(
+        self, linear: NDArray[np.float32], hidden_input: NDArray[np.float32], side: str
+    ) -> NDArray[np.float32]:
+        hidden = np.maximum(self._linear(hidden_input, f"{side}.hidden"), 0)
+        joined = linear + self._linear(hidden, f"{side}.output")
+        unit: NDArray[np.float32] = joined / np.linalg.norm(joined)
+        return unit
+
+
+class TinyModel:
+    """Pictures and texts as unit vectors of one space; load it with `TinyModel.load()`."""
+
+    def __init__(self, images: ImageBackbone, texts: TextBackbone, heads: Heads) -> None:
+        """Join backbones and heads; `TinyModel.load()` does it with the files installed."""
+        self._images = images
+        self._texts = texts
+        self._heads = heads
+
+    @classmethod
+    def load(cls, threads: int | None = None) -> TinyModel:
+        """Load backbones and heads; nothing is fetched.
+
+        Args:
+            threads: how many threads torch may use (in the whole process); None: as it is.
+
+        Raises:
+            ModuleNotFoundError: a package is missing; the message says how to install it.
+        """
+        torch = require("torch", "torch")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        return cls(ImageBackbone(), TextBackbone(), Heads.load(WEIGHTS))
+
+    @property
+    def model_id(self) -> str:
+        """Name and version of the weights."""
+        return MODEL_ID
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return self._heads.dim
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """SHA-256 (hexadecimal) over the heads' file and the backbones' files, in order."""
+        digest = hashlib.sha256()
+        for file in (WEIGHTS, *self._images.files, *self._texts.files):
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def encode_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Embed pictures.
+
+        Args:
+            images: each (height, width, 3) uint8 RGB, of any size from 1 x 1 on.
+
+        Returns:
+            (n, dim) float32 unit vectors; each depends on its own picture only.
+
+        Raises:
+            ValueError: an array is not a colour picture.
+        """
+        embedded = [self._heads.image(self._images.features(_checked(image))) for image in images]
+        return np.stack(embedded) if embedded else np.empty((0, self.dim), dtype=np.float32)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts, of which the first 128 tokens count.
+
+        Args:
+            texts: English works best; an empty one is allowed.
+
+        Returns:
+            (n, dim) float32 unit vectors; each depends on its own text only.
+        """
+        embedded = [self._heads.text(self._texts.features(text)) for text in texts]
+        return np.stack(embedded) if embedded else np.empty((0, self.dim), dtype=np.float32)
+
+
+def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(
+            f"a picture must be uint8 of shape (height, width, 3), not {image.dtype} {image.shape}"
+        )
+    return image

@@ -1,0 +1,87 @@
+"""The command ``laion-eo``: one module per subcommand, loaded when it is used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+
+import click
+
+import laion_eo
+from laion_eo.errors import LaionEOError
+
+BUILTIN_PLUGIN = "laion_eo.builtin"
+# Each is a module of this package with a click command called `command`. The summaries stand here
+# so that `laion-eo --help` needs to import none of them.
+COMMANDS = {
+    "demo": "Run the whole job on pictures that come along: no network, no account.",
+    "run": "Run, or go on with, the extraction that a run file describes.",
+    "plan": "Say what a run would do: stages, rows, bytes, time.",
+    "index": "Embed a folder of images into a pool that runs can search.",
+    "plugins": "List the components that run files can use.",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the work, plugins' commands last."""
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name in COMMANDS:
+            command = import_module(f"laion_eo.cli.{cmd_name}").command
+            assert isinstance(command, click.Command)
+            return command
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        rows = list(COMMANDS.items())
+        for name in super().list_commands(ctx):
+            command = super().get_command(ctx, name)
+            rows.append((name, command.get_short_help_str() if command else ""))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `laion-eo demo`. Exit codes: 0 done, 1 the run failed, 2 the command, the "
+    "run file or the data it names is wrong.",
+)
+@click.version_option(laion_eo.__version__, prog_name="laion-eo")
+def cli() -> None:
+    """Find one domain's images among billions.
+
+    Give laion-eo a few hundred images of a domain (the anchors) and a pool of image-text pairs; it
+    finds the pool's images of that domain, checks them, and writes them as a dataset.
+    """
+
+
+def _add_plugin_commands() -> None:
+    """Let plugins add commands; laion-eo alone has none to add, and then nothing is loaded."""
+    if any(point.value != BUILTIN_PLUGIN for point in entry_points(group="laion_eo")):
+        from laion_eo.registry import Registry
+
+        Registry.discover().manager.hook.laion_eo_add_commands(cli=cli)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command and exit with its code."""
+    try:
+        _add_plugin_commands()
+        cli.main(
+            args=None if args is None else list(args), prog_name="laion-eo", standalone_mode=True
+        )
+    except LaionEOError as error:
+        click.echo(f"laion-eo: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("laion-eo: stopped; the same command goes on from here.", err=True)
+        sys.exit(130)

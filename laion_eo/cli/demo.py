@@ -1,0 +1,35 @@
+"""``laion-eo demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("laion-eo-demo"),
+    show_default=True,
+    help="Folder for everything the demo makes.",
+)
+def command(out: Path) -> None:
+    """Run the whole job on pictures that come along: no network, no account.
+
+    The anchors are satellite pictures of the Americas (crops of NASA's Blue Marble); the pool mixes
+    those of other continents with photographs, copies, thumbnails and broken links. A server on
+    this machine plays the web. It takes about a minute.
+    """
+    from rich.console import Console
+
+    from laion_eo.cli.progress import reporting
+    from laion_eo.cli.summary import print_run
+    from laion_eo.demo import demo
+    from laion_eo.registry import Registry
+
+    registry = Registry.discover()
+    with reporting(registry):
+        result = demo(out, registry)
+    print_run(result, Console())

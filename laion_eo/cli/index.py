@@ -1,0 +1,56 @@
+"""``laion-eo index``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("pool", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Where the pool goes.")
+@click.option(
+    "--embedder", "use", default="open-clip", show_default=True, help="Which model; see `plugins`."
+)
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the embedder: --set model=ViT-B-32-quickgelu. Can be given again.",
+)
+@click.option(
+    "--url-prefix",
+    metavar="URL",
+    help="Where the images can be fetched: their paths below POOL are appended. "
+    "Without it, runs read them from this disk (downloader.allow_files = true).",
+)
+def command(
+    pool: Path, out: Path, use: str, options: tuple[str, ...], url_prefix: str | None
+) -> None:
+    r"""Embed the images of the folder POOL into a pool that `exact-scan` can search.
+
+    Captions come from metadata.csv, metadata.parquet or pairs.csv in the folder (columns `file` or
+    `file_name`, and `caption` or `text`), or from a text file beside each image. Images that cannot
+    be read are skipped and listed. The layout is clip-retrieval's: img_emb/*.npy and
+    metadata/*.parquet.
+
+    \b
+      laion-eo index photos --out pools/photos --embedder tiny
+    """
+    from laion_eo.cli.progress import reporting
+    from laion_eo.config import apply_override
+    from laion_eo.pipeline import index
+    from laion_eo.registry import Registry
+
+    embedder = {"use": use}
+    for option in options:
+        apply_override(embedder, option)
+    registry = Registry.discover()
+    with reporting(registry):
+        result = index(pool, out, embedder, url_prefix, registry)
+    click.echo(f"{result.folder}: {result.rows:,} images embedded with {result.model_id}.")
+    if result.skipped:
+        click.echo(f"{result.skipped:,} could not be read; {result.folder / 'skipped'} says why.")
+    click.echo(f'In a run file: [retriever] use = "exact-scan", pool = "{result.folder}"')

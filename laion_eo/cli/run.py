@@ -1,0 +1,56 @@
+"""``laion-eo run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one value of the run file: --set retriever.k=100, "
+    "--set filters.similarity-threshold.sigma=2. Can be given again.",
+)
+out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The run directory. By default runs/NAME for the run file NAME.toml.",
+)
+
+
+def run_directory(run_file: Path, out: Path | None) -> Path:
+    """Return the run directory that was asked for, or the default one."""
+    return out or Path("runs") / run_file.stem
+
+
+@click.command()
+@click.argument("run_file", type=click.Path(path_type=Path))
+@out_option
+@set_option
+def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> None:
+    r"""Run, or go on with, the extraction that RUN_FILE describes.
+
+    Each stage leaves its table in the run directory, named by a fingerprint of its options and
+    inputs. What is there already is not done again: a stopped run goes on where it was, and a
+    changed threshold runs the filters again and nothing above them.
+
+    The dataset is DIR/dataset; every number of the run is in DIR/manifest.json.
+
+    \b
+      laion-eo run examples/ver-0.toml --out runs/ver-0
+      laion-eo run examples/ver-0.toml --out runs/ver-0 --set filters.similarity-threshold.sigma=2
+    """
+    from rich.console import Console
+
+    from laion_eo.cli.progress import reporting
+    from laion_eo.cli.summary import print_run
+    from laion_eo.pipeline import run
+    from laion_eo.registry import Registry
+
+    registry = Registry.discover()
+    with reporting(registry):
+        result = run(run_file, run_directory(run_file, out), overrides, registry)
+    print_run(result, Console())

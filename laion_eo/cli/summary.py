@@ -1,0 +1,60 @@
+"""What a command says when its work is done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from laion_eo.pipeline import RunResult
+from laion_eo.pipeline.run_dir import RunDir
+
+
+def print_run(result: RunResult, console: Console) -> None:
+    """Print what each stage kept and dropped and why, and how to load the dataset."""
+    table = Table("stage", "what", "count", title=str(result.folder), title_justify="left")
+    table.columns[2].justify = "right"
+    for name, stage in result.manifest["stages"].items():
+        for place, (what, count) in enumerate(stage["counts"].items()):
+            table.add_row(name if place == 0 else "", what, f"{count:,}")
+    console.print(table)
+    _print_drops(result.folder, console)
+    _print_anchors(result.folder, console)
+    for name, facts in result.manifest["stages"]["verdicts"]["facts"].items():
+        for column, how in facts.items():
+            console.print(f"{name}: {column} >= {how['threshold']} ({how['how']})", highlight=False)
+    if not result.ran:
+        console.print("Everything was up to date: nothing was run.")
+    config = next(path.name for path in sorted(result.dataset.iterdir()) if path.is_dir())
+    console.print("\nLoad the dataset with", highlight=False)
+    call = f'load_dataset("{result.dataset}", "{config}", split="train")'
+    console.print(f"  from datasets import load_dataset; {call}", soft_wrap=True, highlight=False)
+
+
+def _print_drops(folder: Path, console: Console) -> None:
+    verdicts = RunDir(folder).read("verdicts", ["filter", "reason"])
+    reasons = verdicts["reason"].drop_null().to_pylist()
+    culprits = verdicts["filter"].drop_null().to_pylist()
+    if not reasons:
+        return
+    table = Table(
+        "dropped by", "rows", "for example", title="Dropped, and why", title_justify="left"
+    )
+    table.columns[1].justify = "right"
+    examples = dict(zip(reversed(culprits), reversed(reasons), strict=True))
+    for culprit, rows in Counter(culprits).most_common():
+        table.add_row(culprit, f"{rows:,}", examples[culprit])
+    console.print(table)
+
+
+def _print_anchors(folder: Path, console: Console) -> None:
+    run_dir = RunDir(folder)
+    kept = run_dir.read("candidates", ["source"]).filter(run_dir.read("verdicts", ["kept"])["kept"])
+    found = len(kept["source"].unique())
+    anchors = len(run_dir.read("anchors", ["source"])["source"].unique())
+    share = found / anchors if anchors else 0.0
+    console.print(
+        f"{found} of {anchors} anchors ({share:.1%}) found an image that was kept.", highlight=False
+    )

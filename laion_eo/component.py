@@ -1,0 +1,81 @@
+"""What every component of a run is, whatever its kind."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from laion_eo.config import Model
+from laion_eo.types import JSON
+
+
+class ComponentConfig(Model):
+    """Base of a component's options: frozen, unknown keys refused."""
+
+
+def _no_progress(done: int, total: int) -> None:
+    """Drop the report."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run tells its components.
+
+    Attributes:
+        work_dir: Folder of the run; ``None`` outside a run.
+        seed: Seed of everything random.
+        progress: Called with (done, total) by components with long inner loops, such as a
+            retriever's scan.
+    """
+
+    work_dir: Path | None = None
+    seed: int = 0
+    progress: Callable[[int, int], None] = _no_progress
+
+
+class Component(ABC):
+    """A part of the run that a run file chooses by name.
+
+    A subclass sets ``name`` and ``summary``, nests its options as ``Config``, and declares
+    ``config: Config`` so that they are typed. ``__init__`` must stay cheap: it runs for
+    ``laion-eo plan`` too. Models are loaded in ``setup``.
+
+    Attributes:
+        name: kebab-case; what a run file's ``use`` says.
+        summary: One line for ``laion-eo plugins``.
+        config: The checked options.
+        context: What the run tells its components.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    class Config(ComponentConfig):
+        """Options of the component."""
+
+    config: ComponentConfig
+
+    def __init__(self, config: ComponentConfig, context: Context) -> None:
+        self.config = config
+        self.context = context
+
+    def setup(self) -> None:  # noqa: B027 - most components need none
+        """Load what is heavy; called once, before the first use."""
+
+    def close(self) -> None:  # noqa: B027 - likewise
+        """Let go of files and connections; called once, after the last use."""
+
+    def identity(self) -> JSON:
+        """Return what, beside the options, changes the component's output: its input files, say.
+
+        It enters the fingerprint of the stages that use the component, so it must be cheap and
+        must not need ``setup``.
+        """
+        return None
+
+    def facts(self) -> dict[str, JSON]:
+        """Return what the manifest should record of the finished work: model hashes, thresholds."""
+        return {}

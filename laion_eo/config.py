@@ -1,0 +1,294 @@
+"""The run file: TOML in, frozen models out.
+
+A run file has one table per kind of component; ``use`` names the component and the other keys are
+its options. Options are checked by the component itself (see :mod:`laion_eo.registry`); this module
+knows only the shape of the file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+)
+
+from laion_eo.errors import ConfigError, did_you_mean
+from laion_eo.types import JSON
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Model(BaseModel):
+    """Base of all option models: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Secret(Model):
+    """A secret, written ``{env = "NAME"}`` in the run file and read only when it is used.
+
+    Attributes:
+        env: Name of the environment variable that holds the secret.
+    """
+
+    env: str
+
+    def reveal(self) -> str:
+        """Return the secret.
+
+        Raises:
+            ConfigError: The environment variable is not set.
+        """
+        value = os.environ.get(self.env)
+        if not value:
+            raise ConfigError(f"The environment variable {self.env} is not set; the run needs it.")
+        return value
+
+
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("base", Path())
+    # Not resolve(): a link stays what the run file called it.
+    return Path(os.path.abspath(base / path.expanduser()))  # noqa: PTH100
+
+
+RunPath = Annotated[Path, AfterValidator(_absolute), PlainSerializer(str, return_type=str)]
+"""A path in a run file: relative ones start at the run file's folder."""
+
+
+class Choice(BaseModel):
+    """One component of a run: its name, and its options as they were written."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    use: str
+
+    @property
+    def options(self) -> dict[str, JSON]:
+        """The options, still unchecked."""
+        return dict(self.model_extra or {})
+
+
+class DatasetOptions(Model):
+    """What the published dataset is called and says of itself.
+
+    Attributes:
+        config: Name of the datasets configuration, such as ``ver-1``.
+        pretty_name: Title on the card.
+        license: Licence of the metadata (the linked images keep their own).
+        contact: Whom to write to for removal: an address or a URL.
+    """
+
+    config: str = Field(default="ver-0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    pretty_name: str = "LAION-EO"
+    license: str = "cc-by-4.0"
+    contact: str = ""
+
+
+class EngineOptions(Model):
+    """How the work is carried out.
+
+    Attributes:
+        use: ``local``: this machine.
+        batch_rows: Rows a shard of candidates has; a killed run loses at most one such shard.
+    """
+
+    use: Literal["local"] = "local"
+    batch_rows: int = Field(default=512, ge=1)
+
+
+def _choice(use: str, **options: JSON) -> Choice:
+    return Choice.model_validate({"use": use, **options})
+
+
+class RunConfig(Model):
+    """A whole run file. Every table but ``anchors`` and ``retriever`` has the paper's default.
+
+    Attributes:
+        anchors: Anchor source (section 2.1).
+        normalizer: From reflectance to a web-like picture (section 2.1).
+        augmenter: Further views of each anchor; the paper has none.
+        embedder: The joint image-text model (section 2).
+        retriever: Nearest neighbours in the pool (section 2.2).
+        downloader: Fetches the images (section 2.2).
+        scorers: Columns computed from the images (section 2.3).
+        filters: What is dropped, in this order (sections 2.2 to 2.4).
+        language_tagger: Languages of the captions (section 2.4).
+        publisher: Where the dataset goes.
+        dataset: What it is called.
+        engine: How the work is carried out.
+        seed: Seed of everything random.
+    """
+
+    anchors: Choice
+    normalizer: Choice = _choice("reflectance-gain")
+    augmenter: Choice = _choice("none")
+    embedder: Choice = _choice("open-clip")
+    retriever: Choice
+    downloader: Choice = _choice("http")
+    scorers: tuple[Choice, ...] = (_choice("image-similarity"), _choice("text-similarity"))
+    filters: tuple[Choice, ...] = (
+        _choice("min-size"),
+        _choice("similarity-threshold"),
+        _choice("duplicates"),
+    )
+    language_tagger: Choice = _choice("xlm-roberta")
+    publisher: Choice = _choice("folder")
+    dataset: DatasetOptions = DatasetOptions()
+    engine: EngineOptions = EngineOptions()
+    seed: int = 0
+
+
+def parse_value(text: str) -> JSON:
+    """Read a value as TOML would; what is not TOML is a string.
+
+    Examples:
+        >>> parse_value("1.5"), parse_value("[1, 2]"), parse_value("tiny")
+        (1.5, [1, 2], 'tiny')
+    """
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def apply_override(data: dict[str, JSON], override: str) -> None:
+    """Set one ``a.b=c`` in a run file's data.
+
+    Args:
+        data: The parsed TOML; changed in place.
+        override: ``retriever.k=100``, ``filters.similarity-threshold.sigma=2`` (a list's entry by
+            the name that it uses, or by its index). The value is TOML; what is not is a string.
+
+    Raises:
+        ConfigError: No ``=``, or the path leads through something that is not a table.
+    """
+    dotted, equals, text = override.partition("=")
+    keys = [key.strip() for key in dotted.split(".")]
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {override!r}: write key=value, such as retriever.k=100.")
+    node: JSON = data
+    for key in keys[:-1]:
+        node = _enter(node, key, override)
+    if isinstance(node, dict):
+        node[keys[-1]] = parse_value(text)
+    elif isinstance(node, list) and keys[-1].isdigit() and int(keys[-1]) < len(node):
+        node[int(keys[-1])] = parse_value(text)
+    else:
+        raise ConfigError(f"--set {override!r}: {'.'.join(keys[:-1])} is not a table.")
+
+
+def _enter(node: JSON, key: str, override: str) -> JSON:
+    if isinstance(node, dict):
+        return node.setdefault(key, {})
+    if isinstance(node, list):
+        if key.isdigit() and int(key) < len(node):
+            return node[int(key)]
+        named = [entry for entry in node if isinstance(entry, dict) and entry.get("use") == key]
+        if len(named) == 1:
+            return named[0]
+        uses = [entry.get("use") for entry in node if isinstance(entry, dict)]
+        raise ConfigError(f"--set {override!r}: no single entry {key!r} in the list {uses}.")
+    raise ConfigError(f"--set {override!r}: {key!r} is inside a value, not a table.")
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A run file as it was written, and where from.
+
+    Attributes:
+        data: The parsed TOML, overrides applied.
+        name: The file's name, for messages.
+        base: Folder at which its relative paths start.
+    """
+
+    data: dict[str, JSON]
+    name: str
+    base: Path
+
+    @classmethod
+    def load(cls, source: Path | Mapping[str, JSON], overrides: Sequence[str] = ()) -> RunFile:
+        """Read a run file, or take its content as a mapping.
+
+        Args:
+            source: A path, or a mapping (relative paths then start at the current folder).
+            overrides: ``key=value`` each, as :func:`apply_override` takes them.
+
+        Raises:
+            ConfigError: The file is missing or not TOML, or an override is malformed.
+        """
+        data = _read_toml(source) if isinstance(source, Path) else deepcopy(dict(source))
+        for override in overrides:
+            apply_override(data, override)
+        if isinstance(source, Path):
+            return cls(data, source.name, source.parent)
+        return cls(data, "run", Path())
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The checked shape of the file; options of components are still unchecked.
+
+        Raises:
+            ConfigError: An unknown table, a missing one, or a value of the wrong type.
+        """
+        return validate(RunConfig, self.data, self.name)
+
+
+def _read_toml(path: Path) -> dict[str, JSON]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such run file.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a folder, where a run file (TOML) was expected.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}.") from None
+
+
+def validate(
+    model: type[ModelT], data: Mapping[str, JSON], where: str, base: Path | None = None
+) -> ModelT:
+    """Build a model from data, turning pydantic's report into one line for a person.
+
+    Args:
+        model: The model's class.
+        data: Its values.
+        where: File and table, for the message.
+        base: Folder at which relative paths start; the current one by default.
+
+    Raises:
+        ConfigError: With every fault of the data, in one line.
+    """
+    try:
+        return model.model_validate(dict(data), context={"base": base or Path()})
+    except ValidationError as error:
+        faults = "; ".join(_explain(model, fault) for fault in error.errors())
+        raise ConfigError(f"{where}: {faults}.") from None
+
+
+def _explain(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
+    location = [str(part) for part in fault["loc"]]
+    key = ".".join(location)
+    if fault["type"] == "extra_forbidden":
+        known = sorted(model.model_fields) if len(location) == 1 else []
+        listed = f" Known keys: {', '.join(known) or 'none'}" if len(location) == 1 else ""
+        return f"unknown key {key!r}.{did_you_mean(key, known)}{listed}"
+    if fault["type"] == "missing":
+        return f"{key!r} is missing"
+    message = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
+    if key and "input" in fault and not isinstance(fault["input"], dict | list):
+        return f"{key!r}: {message} (got {fault['input']!r})"
+    return f"{key!r}: {message}" if key else message

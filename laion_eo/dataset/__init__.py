@@ -1,0 +1,1 @@
+"""The published dataset: its card and its files."""

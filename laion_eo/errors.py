@@ -1,0 +1,48 @@
+"""The exceptions of laion-eo.
+
+::
+
+    LaionEOError            everything that laion-eo raises on purpose
+    ├── ConfigError         the run file, an option or a command is wrong      (exit code 2)
+    │   └── PluginError     no such component, or its plugin is broken         (exit code 2)
+    ├── DataError           the data that the run names is missing or damaged  (exit code 2)
+    └── RunError            a sound run failed on its way                      (exit code 1)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class LaionEOError(Exception):
+    """Base of all errors that a user can act on; the message is one line that says what to do."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(LaionEOError):
+    """The run file, an option or a command is wrong."""
+
+    exit_code = 2
+
+
+class PluginError(ConfigError):
+    """A component cannot be had: no such name, an ambiguous one, or a broken plugin."""
+
+
+class DataError(LaionEOError):
+    """Data that the run names is missing, damaged or does not fit together."""
+
+    exit_code = 2
+
+
+class RunError(LaionEOError):
+    """A sound run failed on its way: a full disk, a plugin that broke its contract."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'faiss'?"`` for a near miss among the known words, else ``""``."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

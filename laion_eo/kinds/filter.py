@@ -1,0 +1,32 @@
+"""Kind ``filter``: which rows stay."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import pyarrow as pa
+
+from laion_eo.component import Component
+from laion_eo.types import Verdict
+
+
+class Filter(Component):
+    """Judges rows by stored columns alone, so that thresholds change without computing again.
+
+    A run's filters work in the order of the run file; each sees the rows that those before it kept.
+    """
+
+    def fit(self, table: pa.Table) -> None:
+        """Look at all rows once, before the first ``keep``; thresholds are fitted here.
+
+        Args:
+            table: Every row that the filters before this one kept, all columns known of them.
+        """
+
+    @abstractmethod
+    def keep(self, batch: pa.Table) -> Verdict:
+        """Judge n rows of the table that ``fit`` saw.
+
+        Args:
+            batch: n consecutive rows.
+        """

@@ -1,0 +1,17 @@
+"""Kind ``language-tagger``: the languages of captions."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from laion_eo.component import Component
+from laion_eo.types import LanguageTags
+
+
+class LanguageTagger(Component):
+    """Names the language of each caption (section 2.4 and Figure 7 of the paper)."""
+
+    @abstractmethod
+    def tag(self, texts: Sequence[str]) -> LanguageTags:
+        """Tag n texts, empty and meaningless ones among them."""

@@ -1,0 +1,9 @@
+"""The pipeline: stages, run directory, engines, and the calls behind the commands."""
+
+from __future__ import annotations
+
+from laion_eo.pipeline.indexing import IndexResult, index
+from laion_eo.pipeline.planning import Plan, PlannedStage, plan
+from laion_eo.pipeline.runner import Runner, RunResult, run
+
+__all__ = ["IndexResult", "Plan", "PlannedStage", "RunResult", "Runner", "index", "plan", "run"]

@@ -1,0 +1,92 @@
+"""The workbench: a run's components, built when first needed and shared by its stages."""
+
+from __future__ import annotations
+
+from typing import TypeVar, cast
+
+from laion_eo.component import Component, Context
+from laion_eo.config import RunFile
+from laion_eo.kinds import KINDS, Kind
+from laion_eo.registry import Registry
+from laion_eo.types import JSON
+
+C = TypeVar("C", bound=Component)
+
+
+class Workbench:
+    """The components that a run file chose.
+
+    Args:
+        run_file: The run file.
+        registry: Where components are found.
+        context: What the components are told.
+
+    Raises:
+        ConfigError: Any component of the run file is unknown or has wrong options. All are
+            checked here, before any work begins.
+    """
+
+    def __init__(self, run_file: RunFile, registry: Registry, context: Context) -> None:
+        self.run_file = run_file
+        self.config = config = run_file.config
+        self.registry = registry
+        self.context = context
+        self._components: dict[str, list[Component]] = {}
+        self._ready: set[int] = set()
+        for kind in KINDS:
+            value = getattr(config, kind.table)
+            many = isinstance(value, tuple)
+            self._components[kind.name] = [
+                registry.create(
+                    kind, choice, context, _place(run_file.name, kind, i, many), run_file.base
+                )
+                for i, choice in enumerate(value if many else (value,))
+            ]
+
+    def all(self, base: type[C]) -> list[C]:
+        """Return the components of a kind, not yet set up: one, or as many as the run lists."""
+        kind = next(kind for kind in KINDS if kind.base is base)
+        return cast("list[C]", self._components[kind.name])
+
+    def one(self, base: type[C]) -> C:
+        """Return the run's component of a kind, not yet set up."""
+        return self.all(base)[0]
+
+    def ready(self, component: C) -> C:
+        """Return the component, set up."""
+        if id(component) not in self._ready:
+            component.setup()
+            self._ready.add(id(component))
+        return component
+
+    def close(self) -> None:
+        """Close every component that was set up."""
+        for components in self._components.values():
+            for component in components:
+                if id(component) in self._ready:
+                    component.close()
+        self._ready.clear()
+
+    def resolved(self) -> dict[str, JSON]:
+        """Return the run file with every default written out; secrets stay references."""
+        data = self.config.model_dump(mode="json")
+        for kind in KINDS:
+            tables = [
+                {"use": component.name, **component.config.model_dump(mode="json")}
+                for component in self._components[kind.name]
+            ]
+            data[kind.table] = tables if isinstance(data[kind.table], list | tuple) else tables[0]
+        return data
+
+
+def identity(component: Component) -> JSON:
+    """Return what a stage's fingerprint must know of a component."""
+    return {
+        "use": component.name,
+        "options": component.config.model_dump(mode="json"),
+        "data": component.identity(),
+    }
+
+
+def _place(where: str, kind: Kind, index: int, many: bool) -> str:
+    return f"{where}: [[{kind.table}]] {index + 1}" if many else f"{where}: [{kind.table}]"

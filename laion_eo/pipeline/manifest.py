@@ -1,0 +1,58 @@
+"""The manifest: every number of a run, and what made it."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import laion_eo
+from laion_eo.kinds import KINDS
+from laion_eo.pipeline.bench import Workbench
+from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.types import JSON
+
+PACKAGES = (
+    "numpy", "pyarrow", "pillow", "rasterio", "torch", "open-clip-torch", "transformers",
+    "datasets",
+)  # fmt: skip
+ORDER = (
+    "anchors", "neighbors", "candidates", "downloads", "scores", "languages", "verdicts", "dataset",
+)  # fmt: skip
+
+
+def describe(bench: Workbench, run_dir: RunDir) -> dict[str, JSON]:
+    """Return the manifest of a run as far as it has come.
+
+    Keys: ``laion_eo``, ``python``, ``packages`` (versions), ``run`` (the run file as written),
+    ``seed``, ``components`` (who provides each), ``stages`` (parts, seconds, counts and facts of
+    each complete stage: model hashes, thresholds), ``broken_plugins``.
+    """
+    records = {name: run_dir.record(name) for name in ORDER}
+    return {
+        "laion_eo": laion_eo.__version__,
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "run": bench.run_file.data,
+        "seed": bench.config.seed,
+        "components": _components(bench),
+        "broken_plugins": [str(broken) for broken in bench.registry.broken],
+        "stages": {name: vars(record) for name, record in records.items() if record},
+    }
+
+
+def _components(bench: Workbench) -> dict[str, JSON]:
+    owners = {(entry.kind.name, entry.cls.name): entry for entry in bench.registry.entries}
+    found: dict[str, JSON] = {}
+    for kind in KINDS:
+        for component in bench.all(kind.base):
+            owner = owners[kind.name, component.name]
+            about = {"plugin": owner.plugin, "distribution": owner.distribution}
+            found.setdefault(kind.name, {})[component.name] = about
+    return found
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

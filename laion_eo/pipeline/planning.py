@@ -1,0 +1,108 @@
+"""What a run would do: which stages, over how much, for about how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from laion_eo.kinds import AnchorSource, Retriever
+from laion_eo.pipeline.runner import Runner
+from laion_eo.registry import Registry
+from laion_eo.types import JSON
+
+# Rows a second of each stage, on two cores without a GPU: for a first guess, before the run
+# directory has figures of its own. The embedders' rate is that of CLIP ViT-B-32.
+TYPICAL_RATES = {
+    "anchors": 20.0,
+    "neighbors": 10_000.0,
+    "candidates": 50_000.0,
+    "downloads": 30.0,
+    "scores": 15.0,
+    "languages": 100.0,
+    "verdicts": 100_000.0,
+    "dataset": 50_000.0,
+}
+BYTES_PER_IMAGE = 100_000
+"""A typical JPEG of the web."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStage:
+    """What would happen to one stage.
+
+    Attributes:
+        name: The stage.
+        state: ``done``, ``run``, or ``go on`` where parts of it are there.
+        components: The names of the components that it uses.
+        rows: Rows at most; ``None`` where that is not known yet.
+        seconds: About how long; ``None`` likewise.
+    """
+
+    name: str
+    state: str
+    components: tuple[str, ...]
+    rows: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would do.
+
+    Attributes:
+        stages: In order.
+        pool_rows: Rows of the pool; ``None`` where that is not cheap to know.
+        pool_bytes: Bytes that the search reads.
+        download_bytes: Bytes of images at most, at 100 kB each.
+    """
+
+    stages: tuple[PlannedStage, ...]
+    pool_rows: int | None
+    pool_bytes: int | None
+    download_bytes: int | None
+
+
+def plan(
+    source: str | Path | Mapping[str, JSON],
+    out: str | Path,
+    overrides: Sequence[str] = (),
+    registry: Registry | None = None,
+) -> Plan:
+    """Say what ``run`` with the same arguments would do, without doing any of it.
+
+    Raises:
+        ConfigError: The run file is wrong.
+        DataError: The anchors or the pool are missing.
+    """
+    source = Path(source) if isinstance(source, str) else source
+    runner = Runner(source, Path(out), overrides, registry)
+    retriever = runner.bench.one(Retriever)
+    size = retriever.pool_size()
+    anchors = runner.bench.one(AnchorSource).count()
+    hits = None if anchors is None else anchors * retriever.config.k
+    images = hits if size is None or hits is None else min(hits, size.rows)
+    rows = {"anchors": anchors, "neighbors": hits}
+    wanted = runner.fingerprints()
+    stages = []
+    for stage in runner.stages:
+        names = tuple(component.name for component in stage.components())
+        state = _state(runner, stage.name, wanted)
+        expected = rows.get(stage.name, images)
+        seconds = None if expected is None else expected / TYPICAL_RATES[stage.name]
+        stages.append(
+            PlannedStage(stage.name, state, names, expected, 0.0 if state == "done" else seconds)
+        )
+    return Plan(
+        tuple(stages),
+        size.rows if size else None,
+        size.bytes if size else None,
+        None if images is None else images * BYTES_PER_IMAGE,
+    )
+
+
+def _state(runner: Runner, name: str, wanted: Mapping[str, str]) -> str:
+    stage = next(stage for stage in runner.stages if stage.name == name)
+    if runner.up_to_date(stage, wanted[name]):
+        return "done"
+    return "go on" if runner.run_dir.parts(name, wanted[name]) else "run"

@@ -1,0 +1,117 @@
+"""Stage ``anchors``: read, normalise, augment and embed the anchor dataset (section 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+
+from laion_eo.component import Component
+from laion_eo.errors import DataError
+from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer
+from laion_eo.pipeline.contract import check_embeddings, fail
+from laion_eo.pipeline.engine import Engine
+from laion_eo.pipeline.stages.base import Stage
+from laion_eo.schema import anchors_schema
+from laion_eo.types import JSON, Anchor, Embeddings, Picture, SkippedAnchor
+
+BATCH = 64
+
+
+class Anchors(Stage):
+    """Embeds every anchor; one that cannot be read keeps its row, with the reason."""
+
+    name = "anchors"
+    resumable = True
+
+    def components(self) -> Sequence[Component]:
+        """Return source, normalizer, augmenter and embedder."""
+        kinds = (AnchorSource, Normalizer, Augmenter, Embedder)
+        return [self.bench.one(kind) for kind in kinds]
+
+    def total(self) -> int:
+        """Return the number of batches, if the source can count its samples."""
+        return -(-(self.bench.one(AnchorSource).count() or 0) // BATCH)
+
+    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - the source is read in order, in one process
+        """Yield the table of each batch of samples."""
+        source = self.bench.ready(self.bench.one(AnchorSource))
+        samples = source.anchors()
+        index = 0
+        while batch := list(islice(samples, BATCH)):
+            if index not in done:
+                yield index, self._embed(batch, index * BATCH)
+            index += 1
+        if index == 0:
+            raise DataError(
+                f"the anchor source {source.name!r} has no samples: nothing to look for"
+            )
+
+    def _embed(self, batch: Sequence[Anchor | SkippedAnchor], first: int) -> pa.Table:
+        embedder = self.bench.ready(self.bench.one(Embedder))
+        views = self._views(batch)
+        rows: list[dict[str, JSON]] = []
+        pictures: dict[int, Picture] = {}
+        texts: dict[int, str] = {}
+        for source, sample in enumerate(batch, first):
+            if isinstance(sample, SkippedAnchor):
+                rows.append({"source": source, "anchor_id": sample.id, "skipped": sample.reason})
+            elif sample.text is not None:
+                texts[len(rows)] = sample.text
+                rows.append(_row(sample, source, 0))
+            else:
+                for view, picture in enumerate(views[source - first]):
+                    pictures[len(rows)] = picture
+                    rows.append(_row(sample, source, view))
+        vectors: dict[int, Embeddings] = {}
+        if pictures:
+            found = embedder.embed_images(list(pictures.values()))
+            vectors |= zip(pictures, check_embeddings(embedder, found, len(pictures)), strict=True)
+        if texts:
+            found = embedder.embed_texts(list(texts.values()))
+            vectors |= zip(texts, check_embeddings(embedder, found, len(texts)), strict=True)
+        return _table(rows, vectors, embedder.dim)
+
+    def _views(self, batch: Sequence[Anchor | SkippedAnchor]) -> dict[int, list[Picture]]:
+        """Return the pictures of each image anchor, by its place in the batch."""
+        normalizer = self.bench.ready(self.bench.one(Normalizer))
+        augmenter = self.bench.ready(self.bench.one(Augmenter))
+        images = {
+            place: sample
+            for place, sample in enumerate(batch)
+            if isinstance(sample, Anchor) and sample.text is None
+        }
+        pictures = normalizer.normalize(list(images.values()))
+        if len(pictures) != len(images):
+            raise fail(normalizer, f"{len(images)} pictures wanted, got {len(pictures)}")
+        for picture in pictures:
+            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+                what = f"uint8 (height, width, 3) wanted, got {picture.dtype} {picture.shape}"
+                raise fail(normalizer, what)
+        return {
+            place: augmenter.augment(picture)
+            for place, picture in zip(images, pictures, strict=True)
+        }
+
+    def counts(self, table: pa.Table) -> dict[str, int]:
+        """Count the anchors, those skipped, and the query vectors."""
+        skipped = table.num_rows - table["skipped"].null_count
+        anchors = len(table["source"].unique())
+        queries = table.num_rows - skipped
+        return {"anchors": anchors, "skipped": skipped, "queries": queries}
+
+
+def _row(anchor: Anchor, source: int, view: int) -> dict[str, JSON]:
+    place = {"gsd": anchor.gsd, "lon": anchor.lon, "lat": anchor.lat, "acquired": anchor.acquired}
+    return {"source": source, "anchor_id": anchor.id, "view": view, **place}
+
+
+def _table(rows: list[dict[str, JSON]], vectors: dict[int, Embeddings], dim: int) -> pa.Table:
+    """Lay the vectors into their rows; a skipped anchor's row gets null."""
+    schema = anchors_schema(dim)
+    embedding = schema.field("embedding")
+    fixed = pa.Table.from_pylist(rows, schema=schema.remove(len(schema) - 1))
+    column = pa.array([vectors.get(place) for place in range(len(rows))], embedding.type)
+    return fixed.append_column(embedding, column)

@@ -1,0 +1,36 @@
+"""Puts the tables of a run side by side, one row per candidate."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from laion_eo.pipeline.run_dir import RunDir
+
+
+def with_downloads(run_dir: RunDir) -> pa.Table:
+    """Return the candidates with the columns of their downloads.
+
+    The download's ``reason`` is called ``status_reason`` here.
+    """
+    candidates = run_dir.read("candidates")
+    downloads = run_dir.read("downloads").rename_columns({"reason": "status_reason"})
+    urls = pc.fill_null(candidates["url"], "").combine_chunks()
+    rows = downloads.take(pc.index_in(urls, downloads["url"].combine_chunks()))
+    return _beside(candidates, rows.drop_columns(["url"]))
+
+
+def with_scores(run_dir: RunDir) -> pa.Table:
+    """Return every candidate with its download, its scores and its caption's language."""
+    table = with_downloads(run_dir)
+    for stage in ("scores", "languages"):
+        other = run_dir.read(stage)
+        rows = other.take(pc.index_in(table["id"].combine_chunks(), other["id"].combine_chunks()))
+        table = _beside(table, rows.drop_columns(["id"]))
+    return table
+
+
+def _beside(left: pa.Table, right: pa.Table) -> pa.Table:
+    for name in right.column_names:
+        left = left.append_column(right.schema.field(name), right[name])
+    return left

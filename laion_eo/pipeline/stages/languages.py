@@ -1,0 +1,59 @@
+"""Stage ``languages``: name the language of each caption (section 2.4).
+
+It comes before the filters, so that a filter may use it and a changed threshold does not tag again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from laion_eo.component import Component
+from laion_eo.kinds import LanguageTagger
+from laion_eo.pipeline.contract import fail
+from laion_eo.pipeline.stages.assemble import with_downloads
+from laion_eo.pipeline.stages.base import ShardedStage, row_ranges
+from laion_eo.schema import LANGUAGES
+from laion_eo.types import DownloadStatus
+
+BATCH = 4096
+
+
+class Languages(ShardedStage[tuple[int, int]]):
+    """One row per candidate whose image was downloaded."""
+
+    name = "languages"
+    needs = ("candidates", "downloads")
+
+    def components(self) -> Sequence[Component]:
+        """Return the language tagger."""
+        return [self.bench.one(LanguageTagger)]
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        table = with_downloads(self.run_dir)
+        return table.filter(pc.equal(table["status"], DownloadStatus.OK.value))
+
+    def shards(self) -> Sequence[tuple[int, int]]:
+        """Return ranges of the downloaded candidates."""
+        return row_ranges(self._table.num_rows, BATCH)
+
+    def process(self, shard: tuple[int, int]) -> pa.Table:
+        """Tag a range of captions."""
+        rows = self._table.slice(shard[0], shard[1] - shard[0])
+        captions = [caption or "" for caption in rows["caption"].to_pylist()]
+        if not captions:
+            return LANGUAGES.empty_table()
+        tagger = self.bench.ready(self.bench.one(LanguageTagger))
+        tags = tagger.tag(captions)
+        if len(tags.codes) != len(captions):
+            raise fail(tagger, f"{len(captions)} tags wanted, got {len(tags.codes)}")
+        columns = [rows["id"], pa.array(tags.codes, pa.string()), pa.array(tags.scores)]
+        return pa.table(columns, schema=LANGUAGES)
+
+    def counts(self, table: pa.Table) -> dict[str, int]:
+        """Count the captions, and those without a language."""
+        return {"captions": table.num_rows, "no language": table["lang"].null_count}

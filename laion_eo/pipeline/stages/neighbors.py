@@ -1,0 +1,128 @@
+"""Stages ``neighbors`` and ``candidates``: what the pool has to offer (section 2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from laion_eo.component import Component
+from laion_eo.kinds import Retriever
+from laion_eo.pipeline.contract import check_neighbors, fail
+from laion_eo.pipeline.engine import Engine
+from laion_eo.pipeline.stages.base import Stage
+from laion_eo.schema import CANDIDATES, NEIGHBORS
+from laion_eo.types import Embeddings
+
+
+def read_queries(anchors: pa.Table) -> tuple[pa.Table, Embeddings]:
+    """Return the rows of the anchors table that have a vector, and the vectors, (n, dim)."""
+    rows = anchors.filter(anchors["embedding"].is_valid())
+    column = rows["embedding"].combine_chunks()
+    vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
+    return rows, vectors.astype(np.float32, copy=False)
+
+
+class NeighborsStage(Stage):
+    """Keeps every hit of every anchor: the paper's Figures 2 and 3 come from here."""
+
+    name = "neighbors"
+    needs = ("anchors",)
+
+    def components(self) -> Sequence[Component]:
+        """Return the retriever."""
+        return [self.bench.one(Retriever)]
+
+    def total(self) -> int:
+        """Return 1: all anchors are searched for at once."""
+        return 1
+
+    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - one search
+        """Yield the one table of hits."""
+        retriever = self.bench.ready(self.bench.one(Retriever))
+        rows, vectors = read_queries(self.run_dir.read("anchors"))
+        k = retriever.config.k
+        found = check_neighbors(retriever, retriever.search(vectors, k), len(vectors), k)
+        query, rank = np.nonzero(found.ids >= 0)
+        table = {
+            "source": rows["source"].to_numpy()[query],
+            "view": rows["view"].to_numpy()[query],
+            "rank": rank.astype(np.int32),
+            "id": found.ids[query, rank],
+            "fast_similarity": found.scores[query, rank],
+        }
+        yield 0, pa.table(table, schema=NEIGHBORS)
+
+    def counts(self, table: pa.Table) -> dict[str, int]:
+        """Count the hits, and the anchors that had any."""
+        return {"hits": table.num_rows, "anchors": len(table["source"].unique())}
+
+
+class Candidates(Stage):
+    """One row per distinct image: the anchor nearest to it, and how many anchors found it."""
+
+    name = "candidates"
+    needs = ("neighbors",)
+
+    def components(self) -> Sequence[Component]:
+        """Return the retriever, which knows the metadata."""
+        return [self.bench.one(Retriever)]
+
+    def total(self) -> int:
+        """Return 1."""
+        return 1
+
+    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - one look-up
+        """Yield the one table of candidates, by anchor and then by similarity."""
+        best = nearest_anchor(self.run_dir.read("neighbors"))
+        retriever = self.bench.ready(self.bench.one(Retriever))
+        ids = best["id"].to_numpy()
+        metadata = retriever.lookup(ids)
+        missing = {"url", "caption"} - set(metadata.column_names)
+        if missing or metadata.num_rows != len(ids):
+            what = (
+                f"lookup of {len(ids)} ids gave {metadata.num_rows} rows; lacks {missing or '{}'}"
+            )
+            raise fail(retriever, what)
+        for name in ("url", "caption"):
+            best = best.append_column(name, metadata[name].cast(pa.string()))
+        yield 0, best.select(CANDIDATES.names).cast(CANDIDATES)
+
+    def counts(self, table: pa.Table) -> dict[str, int]:
+        """Count the distinct images."""
+        return {"images": table.num_rows}
+
+
+def nearest_anchor(neighbors: pa.Table) -> pa.Table:
+    """Reduce hits to one row per pool row: the anchor most similar to it, ties to the first.
+
+    Args:
+        neighbors: With the columns of :data:`laion_eo.schema.NEIGHBORS`.
+
+    Returns:
+        Columns id, source, view, fast_similarity and found_by (how many anchors found it), sorted
+        by source, then descending similarity, then id.
+    """
+    ids, score = neighbors["id"].to_numpy(), neighbors["fast_similarity"].to_numpy()
+    source, view = neighbors["source"].to_numpy(), neighbors["view"].to_numpy()
+    order = np.lexsort((view, source, -score, ids))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = ids[order][1:] != ids[order][:-1]
+    chosen = order[first]
+    distinct = neighbors.select(["id", "source"]).group_by(["id", "source"]).aggregate([])
+    found_by = distinct.group_by("id").aggregate([("source", "count")])
+    counts = found_by["source_count"].take(
+        pc.index_in(pa.array(ids[chosen]), found_by["id"].combine_chunks())
+    )
+    table = pa.table(
+        {
+            "id": ids[chosen],
+            "source": source[chosen],
+            "view": view[chosen],
+            "fast_similarity": score[chosen],
+            "found_by": counts.cast(pa.int32()),
+        }
+    )
+    return table.take(np.lexsort((ids[chosen], -score[chosen], source[chosen])))

@@ -1,0 +1,95 @@
+"""Stage ``verdicts``: what is kept, and why the rest is not (sections 2.3 and 2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from laion_eo.component import Component
+from laion_eo.kinds import Filter
+from laion_eo.pipeline.contract import fail
+from laion_eo.pipeline.engine import Engine
+from laion_eo.pipeline.stages.assemble import with_scores
+from laion_eo.pipeline.stages.base import Stage, row_ranges
+from laion_eo.schema import VERDICTS
+from laion_eo.types import DownloadStatus, Verdict
+
+BATCH = 100_000
+DOWNLOAD = "download"
+DECODE = "decode"
+
+
+class Verdicts(Stage):
+    """One row per candidate. The filters work in order; each sees what those before it kept."""
+
+    name = "verdicts"
+    needs = ("candidates", "downloads", "scores", "languages")
+
+    def components(self) -> Sequence[Component]:
+        """Return the filters."""
+        return self.bench.all(Filter)
+
+    def total(self) -> int:
+        """Return 1: filters are fitted on all rows."""
+        return 1
+
+    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - fitted on all rows, in one process
+        """Yield the one table of verdicts."""
+        table = with_scores(self.run_dir)
+        culprit = np.full(table.num_rows, None, dtype=object)
+        reason = np.full(table.num_rows, None, dtype=object)
+        _refuse_missing(table, culprit, reason)
+        for filter_ in self.bench.all(Filter):
+            alive = np.flatnonzero(_undecided(culprit))
+            verdict = self._judge(filter_, table.take(alive))
+            dropped = alive[~verdict.mask]
+            culprit[dropped] = filter_.name
+            reason[dropped] = np.array(verdict.reasons, dtype=object)[~verdict.mask]
+        columns = {
+            "id": table["id"],
+            "kept": pa.array(_undecided(culprit)),
+            "filter": pa.array(culprit, pa.string()),
+            "reason": pa.array(reason, pa.string()),
+        }
+        yield 0, pa.table(columns, schema=VERDICTS)
+
+    def _judge(self, filter_: Filter, rows: pa.Table) -> Verdict:
+        self.bench.ready(filter_).fit(rows)
+        masks, reasons = [np.zeros(0, dtype=bool)], list[str]()
+        for start, stop in row_ranges(rows.num_rows, BATCH):
+            verdict = filter_.keep(rows.slice(start, stop - start))
+            if len(verdict.mask) != stop - start:
+                raise fail(filter_, f"{stop - start} verdicts wanted, got {len(verdict.mask)}")
+            masks.append(verdict.mask)
+            reasons += verdict.reasons
+        return Verdict(np.concatenate(masks), reasons)
+
+    def counts(self, table: pa.Table) -> dict[str, int]:
+        """Count the rows kept, and those that each filter dropped."""
+        culprits = table["filter"].to_pylist()
+        names = [DOWNLOAD, DECODE, *(part.name for part in self.components())]
+        dropped = {name: culprits.count(name) for name in names}
+        return {"kept": pc.sum(table["kept"]).as_py() or 0} | {
+            k: v for k, v in dropped.items() if v
+        }
+
+
+def _undecided(culprit: NDArray[np.object_]) -> NDArray[np.bool_]:
+    return np.array([name is None for name in culprit.tolist()], dtype=bool)
+
+
+def _refuse_missing(
+    table: pa.Table, culprit: NDArray[np.object_], reason: NDArray[np.object_]
+) -> None:
+    """Note the rows that have no image to judge."""
+    columns = ("status", "status_reason", "image_error")
+    rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
+    for place, (status, status_reason, image_error) in enumerate(rows):
+        if status != DownloadStatus.OK:
+            culprit[place], reason[place] = DOWNLOAD, f"{status}: {status_reason}"
+        elif image_error is not None:
+            culprit[place], reason[place] = DECODE, image_error

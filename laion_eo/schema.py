@@ -1,0 +1,117 @@
+"""The columns of the dataset and of the tables on the way there: the one place that defines them.
+
+The builder, the dataset card, the docs and the tests all derive from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, Arrow type, unit (empty if it has none) and meaning."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+
+
+# Similarities are float64 because the published CSV carries them with that precision: a float32
+# column would not give back every cell that was published.
+PUBLISHED_COLUMNS: tuple[Column, ...] = (
+    Column("source", pa.int64(), "index", "the anchor sample that found the image"),
+    Column("url", pa.string(), "", "where the image is on the web"),
+    Column("filename", pa.string(), "", "name of the image file: its SHA-256 and extension"),
+    Column(
+        "id", pa.int64(), "index", "row of the image in the pool (LAION-5B id for ver-0, ver-1)"
+    ),
+    Column(
+        "fast_similarity", pa.float64(), "cosine, -1..1", "the search's similarity to the anchor"
+    ),
+    Column("caption", pa.string(), "", "the text that stood beside the image"),
+    Column(
+        "image_similarity", pa.float64(), "cosine, -1..1", "recomputed similarity to the anchor"
+    ),
+    Column("text_similarity", pa.float64(), "cosine, -1..1", "similarity to the prompt"),
+    Column("height", pa.int32(), "pixel", "height of the image"),
+    Column("width", pa.int32(), "pixel", "width of the image"),
+    Column("lang", pa.string(), "ISO 639-1", "language of the caption"),
+    Column("lang_score", pa.float64(), "0..1", "confidence of the language tag"),
+)
+PUBLISHED: pa.Schema = pa.schema([(column.name, column.type) for column in PUBLISHED_COLUMNS])
+
+
+def anchors_schema(dim: int) -> pa.Schema:
+    """Schema of the ``anchors`` stage, one row per query vector (an augmented anchor has several).
+
+    Args:
+        dim: Length of the embedding.
+    """
+    return pa.schema(
+        [
+            ("source", pa.int64()),
+            ("anchor_id", pa.string()),
+            ("view", pa.int32()),
+            ("gsd", pa.float64()),
+            ("lon", pa.float64()),
+            ("lat", pa.float64()),
+            ("acquired", pa.timestamp("us", tz="UTC")),
+            ("skipped", pa.string()),
+            ("embedding", pa.list_(pa.float32(), dim)),
+        ]
+    )
+
+
+NEIGHBORS: pa.Schema = pa.schema(
+    [
+        ("source", pa.int64()),
+        ("view", pa.int32()),
+        ("rank", pa.int32()),
+        ("id", pa.int64()),
+        ("fast_similarity", pa.float32()),
+    ]
+)
+
+CANDIDATES: pa.Schema = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("source", pa.int64()),
+        ("view", pa.int32()),
+        ("fast_similarity", pa.float32()),
+        ("found_by", pa.int32()),
+        ("url", pa.string()),
+        ("caption", pa.string()),
+    ]
+)
+
+DOWNLOADS: pa.Schema = pa.schema(
+    [
+        ("url", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("http_code", pa.int32()),
+        ("filename", pa.string()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("format", pa.string()),
+        ("final_url", pa.string()),
+        ("fetched_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+SCORES_FIXED: pa.Schema = pa.schema([("id", pa.int64()), ("image_error", pa.string())])
+"""What every scores table has; the scorers' columns follow."""
+
+LANGUAGES: pa.Schema = pa.schema(
+    [("id", pa.int64()), ("lang", pa.string()), ("lang_score", pa.float32())]
+)
+
+VERDICTS: pa.Schema = pa.schema(
+    [("id", pa.int64()), ("kept", pa.bool_()), ("filter", pa.string()), ("reason", pa.string())]
+)
