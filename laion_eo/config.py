@@ -288,6 +288,9 @@ def _explain(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
         return f"unknown key {key!r}.{did_you_mean(key, known)}{listed}"
     if fault["type"] == "missing":
         return f"{key!r} is missing"
+    if fault["type"] == "model_type":
+        # Not echoed: it may be a secret in plain text, where {env = "NAME"} was wanted.
+        return f'{key!r}: a table was expected, such as {{env = "NAME"}} for a secret'
     message = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
     if key and "input" in fault and not isinstance(fault["input"], dict | list):
         return f"{key!r}: {message} (got {fault['input']!r})"
