@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,9 @@ class Memmaps(Layout):
 
     def check(self) -> None:
         """Look whether each band's file has the size that the metadata imply."""
-        for folder in dict.fromkeys(patch.folder for patch in self.patches):
-            self._bands(folder)
+        for folder in self._folders():
+            for band in self.selection.bands:
+                self._sound_file(folder, band)
 
     def read(self, patch: Patch) -> NDArray[Any]:
         """Return the bands of one patch."""
@@ -56,7 +57,7 @@ class Memmaps(Layout):
 
     def data_files(self) -> Iterator[Path]:
         """Return the files of the bands asked for, those that there are."""
-        for folder in dict.fromkeys(patch.folder for patch in self.patches):
+        for folder in self._folders():
             for band in self.selection.bands:
                 if (path := self._file(folder, band)).is_file():
                     yield path
@@ -67,25 +68,31 @@ class Memmaps(Layout):
         places = [folder / f"{self.selection.level}_{name}.dat" for name in names]
         return next((path for path in places if path.is_file()), places[0])
 
-    def _bands(self, folder: Path) -> list[NDArray[np.int16]]:
-        if folder not in self._open:
-            self._open[folder] = [
-                self._map(self._file(folder, band), len(self._tables[folder]))
-                for band in self.selection.bands
-            ]
-        return self._open[folder]
+    def _folders(self) -> Iterable[Path]:
+        return dict.fromkeys(patch.folder for patch in self.patches)
 
-    @cached_property
-    def _open(self) -> dict[Path, list[NDArray[np.int16]]]:
-        return {}
-
-    def _map(self, path: Path, patches: int) -> NDArray[np.int16]:
+    def _sound_file(self, folder: Path, band: str) -> Path:
+        path = self._file(folder, band)
         if not path.is_file():
             raise DataError(f"{path}: no such file; {self.tree}.")
+        patches = len(self._tables[folder])
         expected, size = patches * SIDE * SIDE * 2, path.stat().st_size
         if size != expected:
             raise DataError(
                 f"{path}: {size} bytes, but {patches} rows of metadata.csv make {expected}; "
                 "one of the two is incomplete: download it again."
             )
-        return np.memmap(path, dtype="<i2", mode="r", shape=(patches, SIDE, SIDE))
+        return path
+
+    @cached_property
+    def _open(self) -> dict[Path, list[NDArray[np.int16]]]:
+        return {}
+
+    def _bands(self, folder: Path) -> list[NDArray[np.int16]]:
+        if folder not in self._open:
+            shape = (len(self._tables[folder]), SIDE, SIDE)
+            self._open[folder] = [
+                np.memmap(self._sound_file(folder, band), dtype="<i2", mode="r", shape=shape)
+                for band in self.selection.bands
+            ]
+        return self._open[folder]

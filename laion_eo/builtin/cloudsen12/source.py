@@ -46,6 +46,11 @@ class CloudSEN12(AnchorSource):
 
     @cached_property
     def _layout(self) -> Layout:
+        layout = self._found()
+        layout.check()
+        return layout
+
+    def _found(self) -> Layout:
         layouts = [layout(self.config) for layout in LAYOUTS]
         if self.config.layout != "auto":
             return next(layout for layout in layouts if layout.name == self.config.layout)
@@ -67,7 +72,6 @@ class CloudSEN12(AnchorSource):
             ConfigError: The layout does not have the level asked for.
         """
         layout = self._layout
-        layout.check()
         for patch in layout.patches:
             try:
                 pixels = layout.read(patch)

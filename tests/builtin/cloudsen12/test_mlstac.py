@@ -69,7 +69,7 @@ def test_containers_have_no_l2a_and_say_so(plus: Path, source: Source) -> None:
 def test_a_missing_container_is_named(plus: Path, source: Source) -> None:
     (plus / "train" / "train_509_scribble.mlstac").unlink()
     with pytest.raises(DataError, match=r"train_509_scribble\.mlstac: no such file; .*parquet"):
-        next(source(plus, level="L1C").anchors())
+        source(plus, level="L1C").count()
 
 
 def test_patches_that_a_container_lacks_or_that_are_cut_off_are_skipped(
