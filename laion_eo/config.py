@@ -65,7 +65,7 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     return Path(os.path.abspath(base / path.expanduser()))  # noqa: PTH100
 
 
-RunPath = Annotated[Path, AfterValidator(_absolute), PlainSerializer(str, return_type=str)]
+RunPath = Annotated[Path, AfterValidator(_absolute), PlainSerializer(os.fspath, return_type=str)]
 """A path in a run file: relative ones start at the run file's folder."""
 
 
