@@ -150,7 +150,8 @@ class TinyModel:
         Returns:
             (n, dim) float32 unit vectors; each depends on its own text only.
         """
-        embedded = [self._heads.text(self._texts.features(text)) for text in texts]
+        with _one_thread_each():
+            embedded = [self._heads.text(self._texts.features(text)) for text in texts]
         return np.stack(embedded) if embedded else np.empty((0, self.dim), dtype=np.float32)
 
 
