@@ -79,9 +79,19 @@ def inspect_image(content: bytes, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """
     with _opened(content, max_pixels) as image:
         width, height = image.size
-        if image.getexif().get(_ORIENTATION) in _SIDEWAYS:
+        if _is_sideways(image):
             width, height = height, width
         return ImageInfo(str(image.format), width, height)
+
+
+def _is_sideways(image: Image.Image) -> bool:
+    # Pillow's PNG would decode every pixel in search of EXIF that follows them.
+    if image.format == "PNG" and "exif" not in image.info:
+        return False
+    try:
+        return image.getexif().get(_ORIENTATION) in _SIDEWAYS
+    except _DAMAGE:  # damaged metadata of a sound picture
+        return False
 
 
 def decode_image(content: bytes, max_pixels: int = MAX_PIXELS, max_side: int = MAX_SIDE) -> Picture:

@@ -65,7 +65,7 @@ def laion_eo_retrievers() -> Sequence[type[Retriever]]:
 @hookimpl
 def laion_eo_downloaders() -> Sequence[type[Downloader]]:
     """Register the downloaders."""
-    from laion_eo.builtin.http_download import HttpDownloader
+    from laion_eo.builtin.http.downloader import HttpDownloader
 
     return [HttpDownloader]
 
