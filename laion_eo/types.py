@@ -116,7 +116,7 @@ class DownloadStatus(StrEnum):
     UNLISTED_FORMAT = "unlisted-format", "an image, but not of a format on the list: SVG, say"
     NOT_AN_IMAGE = "not-an-image", "bytes that are no image, or a damaged one"
 
-    def __new__(cls, value: str, meaning: str) -> DownloadStatus:
+    def __new__(cls, value: str, meaning: str = "") -> DownloadStatus:
         """Make a member of its value and its meaning."""
         member = str.__new__(cls, value)
         member._value_ = value

@@ -26,8 +26,10 @@ class HttpDownloader(Downloader):
     name = "http"
     summary = "http and https, many at a time, politely; private addresses refused"
 
-    Config = HttpOptions
-    config: HttpOptions
+    class Config(HttpOptions):
+        """Options: see :class:`~laion_eo.builtin.http.options.HttpOptions`."""
+
+    config: Config
 
     def identity(self) -> JSON:
         """Return the names, sizes and times of the lists' files."""

@@ -28,7 +28,7 @@ def opt_out(values: Iterable[str], token: str) -> str | None:
             name, colon, rest = part.partition(":")
             if colon and name.strip() not in _WITH_VALUE:
                 ours = name.strip() in (token, "*")
-                part = rest  # noqa: PLW2901 - what follows the robot's name
+                part = rest
             if ours and part.strip() in OPT_OUTS:
                 return part.strip()
     return None

@@ -33,7 +33,7 @@ class _Site:
     Attributes:
         robots: The parsed robots.txt; ``None`` lets everything in.
         closed: Why nothing may be fetched, where robots.txt cannot be read.
-        reserved: (location, a pattern of paths, whether mining is reserved), the first match counts.
+        reserved: (location, whether mining is reserved there); the first match counts.
         failure: How the site failed to answer at all.
         until: Until when that failure is believed, on the loop's clock.
     """

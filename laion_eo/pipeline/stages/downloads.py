@@ -123,7 +123,7 @@ class Downloads(Stage):
         if row["filename"] is None:
             return True
         path = self.run_dir.images / row["filename"]
-        return path.is_file() and path.stat().st_size == row["bytes"]
+        return path.is_file() and bool(path.stat().st_size == row["bytes"])
 
     def _store(self, download: Download) -> Row:
         content = download.content
