@@ -149,7 +149,7 @@ import sys
 from img2dataset import download
 download(url_list=sys.argv[1], output_folder=sys.argv[2], input_format="csv", url_col="url",
          resize_mode="no", skip_reencode=True, processes_count=2, thread_count=64,
-         number_sample_per_shard=1500, output_format="files", enable_wandb=False, disallowed_header_directives=[], retries=0)
+         number_sample_per_shard=1500, output_format="files", enable_wandb=False, retries=0)
 """
 
 
