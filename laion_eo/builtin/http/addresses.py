@@ -15,8 +15,9 @@ from laion_eo.types import DownloadStatus
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Public by number, but answers only inside Azure: its metadata and DHCP server.
-METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
+# Public by their numbers, for some versions of Python at least, but they answer only inside a
+# cloud: Azure's metadata and DHCP server, and the special-purpose block that holds Oracle's.
+METADATA = (ipaddress.ip_network("168.63.129.16/32"), ipaddress.ip_network("192.0.0.0/24"))
 
 
 def is_public(address: Address) -> bool:
@@ -27,7 +28,8 @@ def is_public(address: Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not address.is_multicast and address not in METADATA
+    inside = any(address in network for network in METADATA)
+    return address.is_global and not address.is_multicast and not inside
 
 
 def check_url(url: URL, allow_hosts: Collection[str]) -> None:
