@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from laion_eo.testing.loopback import serve_connections
 from laion_eo.types import DownloadStatus
 
 ROBOTS = b"User-agent: *\nDisallow: /case/robots-disallowed\nDisallow: /*.secret$\n"
@@ -123,33 +123,20 @@ class HostileServer:
         """Return the URL of a case."""
         return f"{case.scheme}://{case.host}:{self.port}/case/{case.name}"
 
-    async def serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
-        """Serve until told to stop."""
-        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        ready.set()
-        async with server:
-            await stop.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError, ValueError):
-            first = await reader.readexactly(1)
-            if first == TLS_HELLO:
-                writer.write(head(400))
-                writer.close()
-                return
-            request = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            line, *lines = request.split("\r\n")
-            path = line.split(" ")[1]
-            self.visits[path] += 1
-            headers = {n.lower(): v.strip() for n, _, v in (one.partition(":") for one in lines)}
-            base = f"http://127.0.0.1:{self.port}"
-            exchange = Exchange(writer, base, self.visits[path], headers)
-            await self._behaviour(path)(exchange)
-        with suppress(OSError):
-            writer.close()
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request as its case says."""
+        first = await reader.readexactly(1)
+        if first == TLS_HELLO:
+            writer.write(head(400))
+            return
+        request = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        line, *lines = request.split("\r\n")
+        path = line.split(" ")[1]
+        self.visits[path] += 1
+        headers = {n.lower(): v.strip() for n, _, v in (one.partition(":") for one in lines)}
+        base = f"http://127.0.0.1:{self.port}"
+        exchange = Exchange(writer, base, self.visits[path], headers)
+        await self._behaviour(path)(exchange)
 
     def _behaviour(self, path: str) -> Behaviour:
         if path == "/robots.txt":
@@ -166,18 +153,6 @@ def serve_hostile() -> Iterator[HostileServer]:
     from laion_eo.testing.hostile_cases import CASES
 
     server = HostileServer({case.name: case for case in CASES})
-    ready, stop = threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    def run() -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(server.serve(ready, stop))
-
-    thread = threading.Thread(target=run, name="hostile-server", daemon=True)
-    thread.start()
-    ready.wait()
-    try:
+    with serve_connections(server.answer) as port:
+        server.port = port
         yield server
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()

@@ -6,17 +6,17 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from laion_eo.testing.hostile_files import encoded, photo
+from laion_eo.testing.loopback import serve_connections
 from laion_eo.types import JSON
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,20 +34,18 @@ class Web:
         self.requests = 0
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
-                self.requests += 1
-                body = b""
-                if path.startswith("/img/"):
-                    self.sent[path] += 1
-                    # Its own bytes, and so its own file, for each path.
-                    body = PICTURE + path.encode()
-                code = "200 OK" if body else "404 Not Found"
-                head = f"HTTP/1.1 {code}\r\nContent-Length: {len(body)}\r\n\r\n"
-                writer.write(head.encode() + body)
-                await writer.drain()
-        writer.close()
+        while True:
+            path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
+            self.requests += 1
+            body = b""
+            if path.startswith("/img/"):
+                self.sent[path] += 1
+                # Its own bytes, and so its own file, for each path.
+                body = PICTURE + path.encode()
+            code = "200 OK" if body else "404 Not Found"
+            head = f"HTTP/1.1 {code}\r\nContent-Length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+            await writer.drain()
 
 
 PICTURE = encoded(photo(0, (48, 48)), "JPEG")
@@ -55,30 +53,10 @@ PICTURE = encoded(photo(0, (48, 48)), "JPEG")
 
 @contextmanager
 def serving() -> Iterator[Web]:
-    web, ready = Web(), threading.Event()
-    loop, stop = asyncio.new_event_loop(), asyncio.Event()
-
-    async def serve() -> None:
-        server = await asyncio.start_server(web.answer, "127.0.0.1", 0, backlog=512)
-        web.port = server.sockets[0].getsockname()[1]
-        ready.set()
-        async with server:
-            await stop.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-
-    def work() -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(serve())
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    ready.wait()
-    try:
+    web = Web()
+    with serve_connections(web.answer) as port:
+        web.port = port
         yield web
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
 
 
 def urls_of(count: int, port: int) -> list[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+MAX_PARTS = 500_000
+"""A file of more parts is not walked to its end: it counts as cut."""
 _JPEG_START_OF_SCAN = 0xDA
 _JPEG_END = b"\xff\xd9"
 _JPEG_ALONE = (0x01, *range(0xD0, 0xD9))
@@ -39,10 +41,10 @@ def read_structure(kind: str, content: bytes) -> Structure:
 
 def _jpeg(content: bytes) -> Structure:
     place = 2
-    while True:
-        if content[place] != 0xFF:
-            place += 1  # filler between segments; decoders skip it too
-            continue
+    for _ in range(MAX_PARTS):
+        place = content.find(b"\xff", place)  # decoders skip what is between segments, too
+        if place < 0:
+            break
         marker = content[place + 1]
         if marker == 0xFF:
             place += 1
@@ -54,21 +56,23 @@ def _jpeg(content: bytes) -> Structure:
             # Within a scan, FF is always followed by 00, so the next FF D9 is the end. A thumbnail
             # in the metadata has an end of its own, before the scan.
             return Structure(whole=content.find(_JPEG_END, place) >= 0)
+    return Structure(whole=False)
 
 
 def _png(content: bytes) -> Structure:
     place, animated = 8, False
-    while True:
+    for _ in range(MAX_PARTS):
         length, name = struct.unpack_from(">I4s", content, place)
         place += 12 + length
         animated = animated or name == b"acTL"
         if name == b"IEND" or place > len(content):
             return Structure(place <= len(content), animated)
+    return Structure(whole=False)
 
 
 def _gif(content: bytes) -> Structure:
-    place, frames = 13 + _colours(content[10]), 0
-    while True:
+    place, frames, parts = 13 + _colours(content[10]), 0, 0
+    while parts < MAX_PARTS:
         kind = content[place]
         if kind == 0x3B:
             return Structure(whole=True, animated=frames > 1)
@@ -81,9 +85,12 @@ def _gif(content: bytes) -> Structure:
             return Structure(
                 whole=frames > 0, animated=frames > 1
             )  # padding in the trailer's place
-        while size := content[place]:
+        while (size := content[place]) and parts < MAX_PARTS:
             place += size + 1
+            parts += 1
         place += 1
+        parts += 1
+    return Structure(whole=False)
 
 
 def _colours(flags: int) -> int:
@@ -98,7 +105,9 @@ def _webp(content: bytes) -> Structure:
 
 def _avif(content: bytes) -> Structure:
     place, animated = 0, content[8:12] == b"avis"
-    while place < len(content):
+    for _ in range(MAX_PARTS):
+        if place >= len(content):
+            break
         length = struct.unpack_from(">I", content, place)[0]
         if length == 1:
             length = struct.unpack_from(">Q", content, place + 8)[0]

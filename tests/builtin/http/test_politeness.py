@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from laion_eo.builtin.http.headers import opt_out, retry_after
 from laion_eo.builtin.http.rules import matches, parse_tdm
 from laion_eo.component import Context
 from laion_eo.testing.hostile_files import encoded, photo
+from laion_eo.testing.loopback import serve_connections
 from laion_eo.types import JSON, Download, DownloadStatus
 
 JPEG = encoded(photo(), "JPEG")
@@ -42,7 +42,6 @@ class Site:
         code, body = self.files.get(path, (404, b"") if missing else (200, JPEG))
         head = f"HTTP/1.1 {code} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode() + body)
-        writer.close()
 
     def paths(self) -> list[str]:
         return [path for path, _, _ in self.diary]
@@ -51,28 +50,9 @@ class Site:
 @contextmanager
 def site(files: FilesOf | None = None) -> Iterator[Site]:
     served = Site(files or {})
-    ready, loop = threading.Event(), asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        server = await asyncio.start_server(served.answer, "127.0.0.1", 0)
-        served.port = server.sockets[0].getsockname()[1]
-        ready.set()
-        async with server:
-            await stop.wait()
-
-    def run() -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(serve())
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    ready.wait()
-    try:
+    with serve_connections(served.answer) as port:
+        served.port = port
         yield served
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
 
 
 def download(served: Site, paths: Sequence[str], **options: JSON) -> dict[str, Download]:
