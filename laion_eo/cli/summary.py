@@ -24,7 +24,7 @@ def print_run(result: RunResult, console: Console) -> None:
         for place, (what, count) in enumerate(stage["counts"].items()):
             table.add_row(name if place == 0 else "", what, f"{count:,}")
     console.print(table)
-    _print_downloads(result.folder, console)
+    print_downloads(result.folder, console)
     _print_drops(result.folder, console)
     _print_anchors(result.folder, console)
     for name, facts in result.manifest["stages"]["verdicts"]["facts"].items():
@@ -40,7 +40,13 @@ def print_run(result: RunResult, console: Console) -> None:
     console.print(f"  from datasets import load_dataset; {call}", soft_wrap=True, highlight=False)
 
 
-def _print_downloads(folder: Path, console: Console) -> None:
+def print_downloads(folder: Path, console: Console) -> None:
+    """Print how many URLs failed and why, names that no longer resolve apart.
+
+    Args:
+        folder: The run directory.
+        console: Where to.
+    """
     downloads = RunDir(folder).read("downloads", ["status", "http_code", "reason"])
     rows = downloads.filter(pc.not_equal(downloads["status"], "ok")).to_pylist()
     if not rows:

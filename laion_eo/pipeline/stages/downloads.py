@@ -119,11 +119,13 @@ class Downloads(Stage):
         return rows
 
     def _is_stored(self, row: Row) -> bool:
-        """Tell whether the row's image, if it has one, is still there and whole."""
+        """Tell whether the row's image, if it has one, is there; one that was cut is deleted."""
         if row["filename"] is None:
             return True
         path = self.run_dir.images / row["filename"]
-        return path.is_file() and bool(path.stat().st_size == row["bytes"])
+        if path.is_file() and path.stat().st_size != row["bytes"]:
+            path.unlink()
+        return path.is_file()
 
     def _store(self, download: Download) -> Row:
         content = download.content
