@@ -14,4 +14,8 @@
 ``looking``        what the bytes are, from the header first
 ``structure``      whether a file is whole, and whether it moves, without decoding it
 =================  ==============================================================================
+
+Memory: two small bodies (512 KiB) for each request at a time, 256 MiB of larger ones together (or
+one of ``max_bytes``), and 64 MiB on their way to the disk: below 450 MiB with the default options,
+whatever the servers do.
 """
