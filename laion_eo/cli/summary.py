@@ -31,13 +31,13 @@ def print_run(result: RunResult, console: Console) -> None:
         for what, how in facts.items():
             if isinstance(how, dict):
                 how = f">= {how['threshold']} ({how['how']})"
-            console.print(f"{name}: {what} {how}", highlight=False)
+            console.print(f"{name}: {what} {how}")
     if not result.ran:
         console.print("Everything was up to date: nothing was run.")
     config = next(path.name for path in sorted(result.dataset.iterdir()) if path.is_dir())
-    console.print("\nLoad the dataset with", highlight=False)
+    console.print("\nLoad the dataset with")
     call = f'load_dataset("{result.dataset}", "{config}", split="train")'
-    console.print(f"  from datasets import load_dataset; {call}", soft_wrap=True, highlight=False)
+    console.print(f"  from datasets import load_dataset; {call}", soft_wrap=True)
 
 
 def print_downloads(folder: Path, console: Console) -> None:
@@ -48,7 +48,7 @@ def print_downloads(folder: Path, console: Console) -> None:
         console: Where to.
     """
     downloads = RunDir(folder).read("downloads", ["status", "http_code", "reason"])
-    rows = downloads.filter(pc.not_equal(downloads["status"], "ok")).to_pylist()
+    rows = [row for row in downloads.to_pylist() if not DownloadStatus(row["status"]).has_image]
     if not rows:
         return
     table = Table("download", "HTTP", "URLs", "share", "meaning", "for example")
@@ -65,8 +65,7 @@ def print_downloads(folder: Path, console: Console) -> None:
     dead = sum(status == DownloadStatus.DNS_ERROR for status, _ in kinds)
     console.print(
         f"Names that no longer resolve: {dead:,} of {downloads.num_rows:,} URLs; "
-        f"everything else that failed: {len(rows) - dead:,}.",
-        highlight=False,
+        f"everything else that failed: {len(rows) - dead:,}."
     )
 
 
@@ -88,10 +87,10 @@ def _print_drops(folder: Path, console: Console) -> None:
 
 def _print_anchors(folder: Path, console: Console) -> None:
     run_dir = RunDir(folder)
-    kept = run_dir.read("candidates", ["source"]).filter(run_dir.read("verdicts", ["kept"])["kept"])
-    found = len(kept["source"].unique())
+    verdicts = run_dir.read("verdicts", ["id", "kept"])
+    kept = verdicts.filter(verdicts["kept"])["id"].combine_chunks()
+    hits = run_dir.read("neighbors", ["source", "id"])
+    found = len(hits.filter(pc.is_in(hits["id"], kept))["source"].unique())
     anchors = len(run_dir.read("anchors", ["source"])["source"].unique())
     share = found / anchors if anchors else 0.0
-    console.print(
-        f"{found} of {anchors} anchors ({share:.1%}) found an image that was kept.", highlight=False
-    )
+    console.print(f"{found} of {anchors} anchors ({share:.1%}) found an image that was kept.")

@@ -26,8 +26,8 @@ class HttpDownloader(Downloader):
     name = "http"
     summary = "http and https, many at a time, politely; private addresses refused"
 
-    class Config(HttpOptions):
-        """Options: see :class:`~laion_eo.builtin.http.options.HttpOptions`."""
+    class Config(HttpOptions):  # noqa: D106 - it has the one of HttpOptions
+        __doc__ = HttpOptions.__doc__
 
     config: Config
 

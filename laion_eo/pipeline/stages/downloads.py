@@ -122,7 +122,7 @@ class Downloads(Stage):
         """Tell whether the row's image, if it has one, is there; one that was cut is deleted."""
         if row["filename"] is None:
             return True
-        path = self.run_dir.images / row["filename"]
+        path = self.run_dir.images / str(row["filename"])
         if path.is_file() and path.stat().st_size != row["bytes"]:
             path.unlink()
         return path.is_file()
