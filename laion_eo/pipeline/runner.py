@@ -20,6 +20,7 @@ from laion_eo.pipeline.bench import Workbench
 from laion_eo.pipeline.engine import Engine, LocalEngine
 from laion_eo.pipeline.manifest import describe
 from laion_eo.pipeline.run_dir import RunDir, StageRecord
+from laion_eo.pipeline.safety import check_allow_list
 from laion_eo.pipeline.stages import STAGES, Stage
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
@@ -73,6 +74,7 @@ class Runner:
         run_file = RunFile.load(source, overrides)
         context = Context(work_dir=out, seed=run_file.config.seed, progress=self._progress)
         self.bench = Workbench(run_file, self.registry, context)
+        check_allow_list(self.bench)
         self.stages: list[Stage] = [stage(self.bench, self.run_dir) for stage in STAGES]
 
     def _progress(self, done: int, total: int) -> None:
