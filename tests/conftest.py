@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
-from laion_eo.pipeline import index
+from laion_eo.config import DatasetOptions
+from laion_eo.dataset.card import render_card
+from laion_eo.dataset.tree import write_tree
+from laion_eo.pipeline import RunResult, index, run
 from laion_eo.registry import Registry
+from laion_eo.schema import PUBLISHED
 from laion_eo.testing import colours, serve_folder
+from laion_eo.testing.hub import LoopbackHub, loopback_hub
 from laion_eo.types import JSON
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -88,6 +96,10 @@ def anchors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run_data(anchors: Path, pool: Path) -> dict[str, JSON]:
     """A run file over the small web."""
+    return _run_data(anchors, pool)
+
+
+def _run_data(anchors: Path, pool: Path) -> dict[str, JSON]:
     return {
         "anchors": {"use": "images", "root": str(anchors)},
         "normalizer": {"use": "none"},
@@ -106,4 +118,93 @@ def run_data(anchors: Path, pool: Path) -> dict[str, JSON]:
         "language_tagger": {"use": "fasttext"},
         "engine": {"use": "local", "batch_rows": 8},
         "dataset": {"config": "ver-0"},
+    }
+
+
+@pytest.fixture(scope="session")
+def finished_run(anchors: Path, pool: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A whole run over the small web; leave it as it is."""
+    registry = Registry.discover([colours])
+    return run(_run_data(anchors, pool), tmp_path_factory.mktemp("finished") / "run", (), registry)
+
+
+MakeRun: TypeAlias = Callable[..., Path]
+
+
+@pytest.fixture
+def make_run(finished_run: RunResult, tmp_path: Path) -> MakeRun:
+    """Make run directories that differ in what they release, quickly."""
+
+    def make(config: str = "ver-0", rows: int = 20, name: str = "") -> Path:
+        folder = tmp_path / (name or f"run-{config}-{rows}")
+        options = DatasetOptions(config=config)
+        table = made_rows(rows)
+        card = partial(render_card, options, table, finished_run.manifest, [])
+        write_tree(folder / "dataset", config, table, card)
+        return folder
+
+    return make
+
+
+def made_rows(rows: int, seed: int = 0) -> pa.Table:
+    """Rows of the published columns, with the captions that the web has."""
+    rng = np.random.default_rng(seed)
+    words = np.array(
+        ["satellite", "image of", "北京", "Москва", '"quoted"', "a, b", "two\nlines", "NA", "null"]
+        + ["🛰", "crlf\r\nend", "nan", "'", "\\", "köy", "tab\there", "<b>", "None", ""]
+    )
+    captions = [" ".join(rng.choice(words, rng.integers(0, 7))).strip() for _ in range(rows)]
+    languages = [
+        None if rng.random() < 0.1 else str(x) for x in rng.choice(["en", "fr", "zh"], rows)
+    ]
+    return pa.table(
+        {
+            "source": rng.integers(0, 3456, rows),
+            "url": [f"https://example.org/{n}.jpg?x=1,{n % 7}" for n in range(rows)],
+            "filename": [f"{n:064x}.jpg" for n in range(rows)],
+            "id": rng.integers(0, 5_850_000_000, rows),
+            "fast_similarity": rng.random(rows),
+            "caption": [caption or None for caption in captions],
+            "image_similarity": rng.random(rows),
+            "text_similarity": rng.random(rows),
+            "height": rng.integers(256, 4000, rows).astype(np.int32),
+            "width": rng.integers(256, 4000, rows).astype(np.int32),
+            "lang": pa.array(languages, pa.string()),
+            "lang_score": [None if lang is None else rng.random() for lang in languages],
+        },
+        schema=PUBLISHED,
+    )
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LoopbackHub]:
+    """A Hub on loopback, spoken to by the real clients of this process and of its children."""
+    import datasets
+    from huggingface_hub import constants
+
+    home = tmp_path / "hf"
+    with loopback_hub() as server:
+        for name, value in client_env(server, home).items():
+            monkeypatch.setenv(name, value)
+        # Both libraries read the environment once, when they are imported.
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", server.url)
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(home / "datasets"))
+        yield server
+    assert server.complaints == []
+
+
+def client_env(server: LoopbackHub, home: Path) -> dict[str, str]:
+    """What makes the Hub's clients speak to the loopback Hub, from a home of their own."""
+    return {
+        "HF_ENDPOINT": server.url,
+        "HF_TOKEN": server.token,
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
     }

@@ -24,8 +24,9 @@ def describe(bench: Workbench, run_dir: RunDir) -> dict[str, JSON]:
     """Return the manifest of a run as far as it has come.
 
     Keys: ``laion_eo``, ``python``, ``packages`` (versions), ``run`` (the run file as written),
-    ``seed``, ``components`` (who provides each), ``stages`` (parts, seconds, counts and facts of
-    each complete stage: model hashes, thresholds), ``broken_plugins``.
+    ``resolved`` (the same with every default), ``seed``, ``components`` (who provides each),
+    ``stages`` (parts, seconds, counts and facts of each complete stage: model hashes, thresholds),
+    ``broken_plugins``.
     """
     records = {name: run_dir.record(name) for name in ORDER}
     return {
@@ -33,6 +34,7 @@ def describe(bench: Workbench, run_dir: RunDir) -> dict[str, JSON]:
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "run": bench.run_file.data,
+        "resolved": bench.resolved(),
         "seed": bench.config.seed,
         "components": _components(bench),
         "broken_plugins": [str(broken) for broken in bench.registry.broken],
