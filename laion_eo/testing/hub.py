@@ -68,12 +68,16 @@ class LoopbackHub:
         self.token = TOKEN
         self.signature = "signed"
         self.orgs = orgs
+        self.lock = threading.RLock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
         self.repos: dict[str, Repo] = {}
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, int]] = []
         self.complaints: list[str] = []
         self.damaged: set[str] = set()
-        self.lock = threading.RLock()
 
     def put(self, repo: str, files: Mapping[str, bytes], private: bool = False) -> None:
         """Commit files to a repository without a client, making it if need be."""

@@ -141,7 +141,7 @@ def test_visibility_is_never_changed(hub: LoopbackHub, make_run: MakeRun) -> Non
 
 def test_card_of_others_is_not_replaced(hub: LoopbackHub, make_run: MakeRun) -> None:
     hub.put(REPO, {"README.md": b"---\nlicense: mit\n---\n# By hand\n"})
-    with pytest.raises(ConfigError, match="org/laion_eo: .*laion-eo did not write"):
+    with pytest.raises(ConfigError, match=r"org/laion_eo: .*laion-eo did not write"):
         publish(make_run())
     assert len(hub.repos[REPO].commits) == 2
 
