@@ -15,6 +15,8 @@ from laion_eo.types import JSON
 
 CARD = "README.md"
 BARE_NAME = "laion_eo"
+CROISSANT = "croissant-{config}.json"
+"""Beside the card, not among the parquet files: readers of a folder expect nothing else there."""
 _HEAD = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 _SECTION = re.compile(r"<!-- config (\S+) -->\n.*?<!-- end of config \1 -->\n", re.DOTALL)
 _SIZES = (

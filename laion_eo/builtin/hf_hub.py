@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from laion_eo.cards import CARD, extend_section, load_from, merge_cards
+from laion_eo.cards import CARD, CROISSANT, extend_section, load_from, merge_cards
 from laion_eo.component import ComponentConfig
 from laion_eo.errors import ConfigError, RunError
 from laion_eo.hub import NOT_DONE, PASSING, connect, hub_errors, patiently
@@ -171,7 +171,8 @@ class HfHub(Publisher):
         operations += [CommitOperationAdd(name, str(path)) for name, path in plan.uploads.items()]
         operations += [CommitOperationDelete(name) for name in plan.deletions]
         label = f" as {self.config.tag}" if self.config.tag else ""
-        configs = sorted({name.split("/")[0] for name in plan.uploads} - {FIGURES})
+        folders = {name.split("/")[0] for name in plan.uploads if "/" in name}
+        configs = sorted(folders - {FIGURES})
         try:
             return api.create_commit(
                 plan.repo,
@@ -206,6 +207,7 @@ class HfHub(Publisher):
 def _uploads(release: Release) -> dict[str, Path]:
     """Return the files to upload, but for the card, by their path in the repository."""
     files = sorted(path for path in (release.folder / release.config).rglob("*") if path.is_file())
+    files += release.folder.glob(CROISSANT.format(config=release.config))
     uploads = {path.relative_to(release.folder).as_posix(): path for path in files}
     return uploads | {
         f"{FIGURES}/{release.config}/{path.name}": path for path in sorted(release.figures)

@@ -24,7 +24,7 @@ from laion_eo.schema import PUBLISHED
 NAME = "laion_eo"
 PUBLISHED_REPO = "mikonvergence/LAION-EO"
 PUBLISHED_ROWS = {"ver-0": 24_933, "ver-1": 112_985}
-CSV_BLOCK = 16 * 2**20
+CSV_BLOCK = 2**20
 """Bytes parsed at a time; no row of the CSV may be longer."""
 
 

@@ -144,8 +144,8 @@ def _thresholds(stages: Mapping[str, JSON]) -> Iterator[tuple[str, JSON]]:
 def _parts(manifest: Mapping[str, JSON]) -> Iterator[dict[str, str]]:
     """Yield the components of the run, with what is known of each but its thresholds."""
     known: dict[str, JSON] = {}
-    for stage in manifest["stages"].values():
-        known |= stage["facts"]
+    for name, stage in manifest["stages"].items():
+        known |= stage["facts"] if name != "dataset" else {}
     for kind, chosen in manifest["components"].items():
         for name, owner in chosen.items():
             facts = {k: v for k, v in known.get(name, {}).items() if not isinstance(v, dict)}

@@ -12,7 +12,6 @@ from laion_eo.fingerprint import file_sha256
 from laion_eo.schema import PUBLISHED_COLUMNS
 from laion_eo.types import JSON
 
-CROISSANT = "croissant.json"
 VERSION = "http://mlcommons.org/croissant/1.0"
 _TYPES = {
     "int64": "sc:Integer", "int32": "sc:Integer", "float64": "sc:Float", "string": "sc:Text"
@@ -62,7 +61,8 @@ def croissant(config: str, files: Sequence[Path], card: str) -> dict[str, JSON]:
 
     Args:
         config: Name of the datasets configuration.
-        files: Its parquet files; they are named relative to the metadata's own folder.
+        files: Its parquet files; named relative to the folder above theirs, where the
+            metadata is.
         card: The dataset card, whose head has the licence and the title.
     """
     head, _ = split_card(card)
@@ -71,7 +71,7 @@ def croissant(config: str, files: Sequence[Path], card: str) -> dict[str, JSON]:
             "@type": "cr:FileObject",
             "@id": path.name,
             "name": path.name,
-            "contentUrl": path.name,
+            "contentUrl": f"{path.parent.name}/{path.name}",
             "encodingFormat": "application/x-parquet",
             "sha256": file_sha256(path),
         }
@@ -115,6 +115,6 @@ def _record_set(path: Path, shards: int) -> dict[str, JSON]:
 
 
 def write_croissant(path: Path, config: str, files: Sequence[Path], card: str) -> None:
-    """Write the Croissant metadata beside the files that it describes."""
+    """Write the Croissant metadata beside the folder of files that it describes."""
     text = json.dumps(croissant(config, files, card), indent=1, ensure_ascii=False)
     path.write_text(f"{text}\n", "utf-8")

@@ -13,7 +13,7 @@ from laion_eo.types import JSON
 
 HIDDEN = "(hidden)"
 _SECRET_KEY = re.compile(
-    r"(?:^|[_-])(?:token|secret|pass|passwd|password|credential|api_?key|authorization|cookie)s?"
+    r"(?:^|[_-])(?:token|secret|pass|passwd|password|credential|api[_-]?key|authorization|cookie)s?"
     r"(?:$|[_-])",
     re.IGNORECASE,
 )

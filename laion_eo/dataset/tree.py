@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from laion_eo.cards import CARD
-from laion_eo.dataset.croissant import CROISSANT, write_croissant
+from laion_eo.cards import CARD, CROISSANT
+from laion_eo.dataset.croissant import write_croissant
 
 ROWS_PER_SHARD = 500_000
 
@@ -19,7 +19,7 @@ ROWS_PER_SHARD = 500_000
 def write_tree(folder: Path, config: str, table: pa.Table, make_card: Callable[[int], str]) -> None:
     """Write ``README.md`` and ``<config>/train-*.parquet``, replacing an older tree at the end.
 
-    Beside the parquet files stands their Croissant metadata.
+    Beside the card stands the Croissant metadata of the configuration.
 
     Args:
         folder: Where the tree goes; it belongs to the tree alone.
@@ -37,7 +37,7 @@ def write_tree(folder: Path, config: str, table: pa.Table, make_card: Callable[[
     files = sorted((aside / config).glob("*.parquet"))
     card = make_card(sum(path.stat().st_size for path in files))
     (aside / CARD).write_text(card, "utf-8")
-    write_croissant(aside / config / CROISSANT, config, files, card)
+    write_croissant(aside / CROISSANT.format(config=config), config, files, card)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
 
@@ -46,9 +46,11 @@ def write_shard(path: Path, rows: pa.Table) -> None:
     """Write a parquet file that readers can seek in and that the Hub can store by its changes.
 
     The page index lets readers skip pages. With content-defined chunking (pyarrow 21 and newer)
-    an inserted row changes the pages around it alone, so a new release uploads little.
+    an inserted row changes the pages around it alone, so a new release uploads little. That needs
+    columns without a dictionary: one new value would renumber all that come after it. Only the
+    languages, of which there are few, have one.
     """
-    options = {"compression": "zstd", "write_page_index": True}
+    options = {"compression": "zstd", "write_page_index": True, "use_dictionary": ["lang"]}
     chunking = "use_content_defined_chunking"
     if chunking in inspect.signature(pq.write_table).parameters:
         options[chunking] = True

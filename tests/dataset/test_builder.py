@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,7 +30,7 @@ def csv(rows: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def build(cache: Path, **options: object) -> pa.Table:
+def build(cache: Path, **options: Any) -> pa.Table:
     builder = LaionEO(config_name=options.pop("name", "ver-1"), cache_dir=str(cache), **options)
     builder.download_and_prepare()
     table = builder.as_dataset(split="train").data.table

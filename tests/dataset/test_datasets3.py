@@ -9,8 +9,8 @@ import datasets
 import pyarrow as pa
 import pytest
 
-from laion_eo.dataset.builder import PUBLISHED_REPO
 from laion_eo.testing.hub import LoopbackHub
+from laion_eo.testing.hub_store import Blob
 from tests.conftest import MakeRun, made_rows
 from tests.dataset.places import ROOT, Place, publish_runs
 
@@ -52,8 +52,7 @@ def test_script_on_a_branch_of_the_release(
 ) -> None:
     publish_runs(place, make_run)
     repo = published_hub.repos["org/laion_eo"]
-    published_hub.put("org/laion_eo", {"laion_eo.py": (place.cwd / "laion_eo.py").read_bytes()})
-    repo.branches["script"] = repo.branches["main"]
+    script = {"laion_eo.py": Blob((place.cwd / "laion_eo.py").read_bytes())}
+    repo.add("script", "the script alone", script, repo.history("main")[-1])
     options = {"revision": "script", "repo": "org/laion_eo", "tag": "v1.0.0", **TRUST}
     assert place.load("org/laion_eo", "ver-0", **options) == made_rows(20)
-    assert PUBLISHED_REPO in published_hub.repos

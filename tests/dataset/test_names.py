@@ -48,7 +48,7 @@ def test_release_loads_by_name_by_tag_and_streaming(
     here = Place(published_hub, tmp_path, tmp_path)
     publish_runs(here, make_run)
     name = "org/laion_eo"
-    first = {"revision": "v1.0.0"}
+    first: dict[str, object] = {"revision": "v1.0.0"}
     calls: list[tuple[str, str, dict[str, object]]] = [
         (name, "ver-1", {}),
         (name, "ver-0", {}),
