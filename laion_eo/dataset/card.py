@@ -45,7 +45,6 @@ def render_card(
     tags = Counter(table["lang"].to_pylist())
     codes = sorted(code for code in tags if code is not None)
     shown = [(code or UNTAGGED, count) for code, count in tags.most_common(LANGUAGES_SHOWN)]
-    run_file = tomli_w.dumps(public["run"]).strip()
     body = _template().render(
         options=options,
         bare_name=BARE_NAME,
@@ -58,8 +57,7 @@ def render_card(
         parts=list(_parts(public)),
         languages=shown if codes else [],
         sections=sections,
-        run_file=run_file,
-        fence="````" if "```" in run_file else "```",
+        run_file=tomli_w.dumps(public["run"]).strip(),
         columns=PUBLISHED_COLUMNS,
     )
     return join_card(_head(options, table, codes, download), body)

@@ -72,20 +72,15 @@ def check_links(
         DataError: The dataset has no column ``url``.
         RunError: The downloader did not answer for a URL.
     """
-    path, source = Path(out), Path(dataset)
-    if path.exists():
-        raise ConfigError(f"{path} exists; a report is never overwritten: choose another name.")
-    if source.is_dir() and path.resolve().is_relative_to(source.resolve()):
-        raise ConfigError(f"{path} lies in the dataset, which must stay as it was released.")
+    path = Path(out)
+    _check_place(path, Path(dataset))
     known = {row["url"]: row for row in _rows(dataset, config).to_pylist() if row["url"]}
     parts = path.with_name(f".{path.name}.parts")
     tables = [pq.read_table(part) for part in sorted(parts.glob("part-*.parquet"))]
     done = {url for table in tables for url in table["url"].to_pylist()}
     todo = [url for url in known if url not in done]
     registry = registry or Registry.discover()
-    choice = Choice.model_validate({"use": "http", **(downloader or {})})
-    kind = next(kind for kind in KINDS if kind.base is Downloader)
-    fetcher = cast("Downloader", registry.create(kind, choice, Context(), "check-links"))
+    fetcher = _downloader(registry, downloader or {})
     parts.mkdir(parents=True, exist_ok=True)
     hook = registry.manager.hook
     fetcher.setup()
@@ -102,6 +97,19 @@ def check_links(
     _write(path, whole)
     shutil.rmtree(parts)
     return _report(path, whole)
+
+
+def _check_place(path: Path, dataset: Path) -> None:
+    if path.exists():
+        raise ConfigError(f"{path} exists; a report is never overwritten: choose another name.")
+    if dataset.is_dir() and path.resolve().is_relative_to(dataset.resolve()):
+        raise ConfigError(f"{path} lies in the dataset, which must stay as it was released.")
+
+
+def _downloader(registry: Registry, options: Mapping[str, JSON]) -> Downloader:
+    choice = Choice.model_validate({"use": "http", **options})
+    kind = next(kind for kind in KINDS if kind.base is Downloader)
+    return cast("Downloader", registry.create(kind, choice, Context(), "check-links"))
 
 
 def _rows(dataset: str | Path, config: str | None) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.hub import connect, hub_errors, patiently
@@ -42,8 +43,6 @@ def pull(config: str, repo: str | None = None, revision: str = "main") -> Pulled
         DataError: The files are not what they should be.
         RunError: The Hub cannot be reached.
     """
-    from datasets.exceptions import DatasetGenerationError
-
     from laion_eo.dataset.builder import PUBLISHED_REPO, LaionEO, LaionEOConfig
 
     repo = repo or PUBLISHED_REPO
@@ -59,6 +58,14 @@ def pull(config: str, repo: str | None = None, revision: str = "main") -> Pulled
     own = LaionEOConfig(name=config, version=LaionEO.VERSION, repo=repo, tag=info.sha)
     pinned = type("Pulled", (LaionEO,), {"BUILDER_CONFIGS": [own]})
     builder = pinned(config_name=config, hash=info.sha)
+    _prepare(builder, what)
+    rows = builder.info.splits["train"].num_examples
+    return Pulled(config, rows, info.sha, Path(builder.cache_dir))
+
+
+def _prepare(builder: Any, what: str) -> None:
+    from datasets.exceptions import DatasetGenerationError
+
     try:
         patiently(builder.download_and_prepare, what)
     except DatasetGenerationError as error:
@@ -69,5 +76,3 @@ def pull(config: str, repo: str | None = None, revision: str = "main") -> Pulled
         if isinstance(error, hub_errors()):
             raise
         raise DataError(str(error)) from error
-    rows = builder.info.splits["train"].num_examples
-    return Pulled(config, rows, info.sha, Path(builder.cache_dir))

@@ -99,14 +99,17 @@ class LoopbackHub:
             raise RefusalError(status, "Repository Not Found", "RepoNotFound")
         return repo
 
-    def writer(self, request: Request) -> Repo | None:
-        """Return the repository of a request that writes, if it names one."""
-        if request.headers.get("Authorization") is None:
+    def check_token(self, request: Request) -> None:
+        """Refuse a request without the right token."""
+        given = request.headers.get("Authorization")
+        if given is None:
             raise RefusalError(401, "Invalid username or password.")
-        if request.headers["Authorization"] != f"Bearer {self.token}":
+        if given != f"Bearer {self.token}":
             raise RefusalError(401, "Invalid credentials in Authorization header")
-        if "repo" not in request.parts:
-            return None
+
+    def writer(self, request: Request) -> Repo:
+        """Return the repository of a request that writes."""
+        self.check_token(request)
         repo = self.reader(request)
         if repo.name.split("/")[0] not in (self.user, *self.orgs):
             raise RefusalError(403, f"You may not write to {repo.name}")

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import parse_qs, unquote
 
 from laion_eo.testing.hub_card import card_faults
-from laion_eo.testing.hub_store import Blob, Commit, RefusalError, Repo
+from laion_eo.testing.hub_commit import changed_files, is_large
+from laion_eo.testing.hub_store import Blob, RefusalError, Repo
 from laion_eo.types import JSON
 
 if TYPE_CHECKING:
     from laion_eo.testing.hub import LoopbackHub
 
 REPO = r"(?P<repo>[\w.-]+(?:/[\w.-]+)?)"
-GIT_BYTES = 10 * 2**20
-"""Larger files must go to the large-file store."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,14 @@ def _not_here(_: LoopbackHub, request: Request) -> Reply:
 
 @_route("GET", "/api/whoami-v2")
 def _whoami(hub: LoopbackHub, request: Request) -> Reply:
-    hub.writer(request)
+    hub.check_token(request)
     orgs = [{"name": name} for name in hub.orgs]
     return Reply({"type": "user", "name": hub.user, "orgs": orgs, "auth": {"type": "access_token"}})
 
 
 @_route("POST", "/api/repos/create")
 def _create(hub: LoopbackHub, request: Request) -> Reply:
-    hub.writer(request)
+    hub.check_token(request)
     data = request.json("name", "organization", "type")
     if data["type"] != "dataset":
         raise RefusalError(400, f"a dataset wanted, not a {data['type']}")
@@ -192,14 +191,13 @@ def _resolve(hub: LoopbackHub, request: Request) -> Reply:
 @_route("POST", "/api/{R}/preupload/(?P<rev>[^/]+)")
 def _preupload(hub: LoopbackHub, request: Request) -> Reply:
     repo = hub.writer(request)
-    assert repo is not None
     there = repo.at(request.parts["rev"]).files
     found = []
     for file in request.json("files")["files"]:
         sample = base64.b64decode(file["sample"], validate=True)
         if len(sample) != min(file["size"], 512):
             raise RefusalError(400, f"{file['path']}: a sample of {len(sample)} bytes")
-        mode = "lfs" if _is_large(file["path"], file["size"]) else "regular"
+        mode = "lfs" if is_large(file["path"], file["size"]) else "regular"
         about = {"path": file["path"], "uploadMode": mode, "shouldIgnore": False}
         if blob := there.get(file["path"]):
             about["oid"] = blob.etag
@@ -207,14 +205,9 @@ def _preupload(hub: LoopbackHub, request: Request) -> Reply:
     return Reply({"files": found})
 
 
-def _is_large(path: str, size: int) -> bool:
-    return path.endswith((".parquet", ".csv")) or size > GIT_BYTES
-
-
 @_route("POST", r"/{R}\.git/info/lfs/objects/batch")
 def _batch(hub: LoopbackHub, request: Request) -> Reply:
     repo = hub.writer(request)
-    assert repo is not None
     data = request.json("operation", "transfers", "objects", "hash_algo")
     if data["operation"] != "upload" or data["hash_algo"] != "sha256":
         raise RefusalError(400, "an upload with sha256 wanted")
@@ -244,7 +237,6 @@ def _upload(hub: LoopbackHub, request: Request) -> Reply:
 @_route("POST", f"/lfs/{REPO}/(?P<oid>[0-9a-f]{{64}})/verify")
 def _verify(hub: LoopbackHub, request: Request) -> Reply:
     repo = hub.writer(request)
-    assert repo is not None
     data = request.json("oid", "size")
     if len(repo.stored.get(data["oid"], b"")) != data["size"]:
         raise RefusalError(404, "no such object of that size")
@@ -254,7 +246,6 @@ def _verify(hub: LoopbackHub, request: Request) -> Reply:
 @_route("POST", "/api/{R}/commit/(?P<rev>[^/]+)")
 def _commit(hub: LoopbackHub, request: Request) -> Reply:
     repo = hub.writer(request)
-    assert repo is not None
     if request.headers.get("Content-Type") != "application/x-ndjson":
         raise RefusalError(400, "NDJSON wanted")
     lines = [json.loads(line) for line in request.body.splitlines()]
@@ -266,7 +257,7 @@ def _commit(hub: LoopbackHub, request: Request) -> Reply:
     head, header = repo.at(branch), lines[0]["value"]
     if header.get("parentCommit", head.id) != head.id:
         raise RefusalError(412, "A commit has happened since. Please refresh and try again.")
-    files = _changed(repo, head, lines[1:])
+    files = changed_files(repo, head, lines[1:])
     extra = {}
     if request.query.get("create_pr") == "1":
         number = sum(name.startswith("refs/pr/") for name in repo.branches) + 1
@@ -277,48 +268,9 @@ def _commit(hub: LoopbackHub, request: Request) -> Reply:
     return Reply({"success": True, "commitOid": commit.id, "commitUrl": url, **extra})
 
 
-def _changed(repo: Repo, head: Commit, lines: list[dict[str, JSON]]) -> dict[str, Blob]:
-    """Apply the operations of a commit."""
-    files = dict(head.files)
-    seen: set[tuple[str, str]] = set()
-    for line in lines:
-        key, value = line["key"], line["value"]
-        path = value["path"]
-        if (key, path) in seen or path.startswith("/") or ".." in path.split("/"):
-            raise RefusalError(400, f"a bad or repeated path: {path!r}")
-        seen.add((key, path))
-        if key in ("deletedFile", "deletedFolder"):
-            gone = {p for p in files if p == path or p.startswith(path.rstrip("/") + "/")}
-            if not gone:
-                raise RefusalError(404, "A file with this name doesn't exist", "EntryNotFound")
-            files = {p: blob for p, blob in files.items() if p not in gone}
-        else:
-            files[path] = _new_blob(repo, key, value)
-    if not lines:
-        raise RefusalError(400, "a commit of nothing")
-    return files
-
-
-def _new_blob(repo: Repo, key: str, value: Mapping[str, JSON]) -> Blob:
-    if key == "file" and value["encoding"] == "base64":
-        blob = Blob(base64.b64decode(value["content"], validate=True))
-        if _is_large(value["path"], len(blob.content)):
-            raise RefusalError(400, f"{value['path']} belongs into the large-file store")
-        if value["path"] == "README.md" and (faults := card_faults(blob.content.decode())):
-            raise RefusalError(400, f"README.md: {'; '.join(faults)}")
-        return blob
-    if key == "lfsFile" and value["algo"] == "sha256":
-        content = repo.stored.get(value["oid"])
-        if content is None or value.get("size", len(content)) != len(content):
-            raise RefusalError(400, f"{value['path']}: no such object was uploaded")
-        return Blob(content, lfs=True)
-    raise RefusalError(400, f"unknown operation {key!r}")
-
-
 @_route("POST", "/api/{R}/(?P<kind>tag|branch)/(?P<name>[^/]+)")
 def _ref(hub: LoopbackHub, request: Request) -> Reply:
     repo = hub.writer(request)
-    assert repo is not None
     if request.parts["kind"] == "tag":
         data = request.json("tag")
         refs, name, target = repo.tags, data["tag"], request.parts["name"]

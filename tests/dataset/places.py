@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from laion_eo.dataset.release import release
 from laion_eo.testing.hub import LoopbackHub
 from tests.conftest import MakeRun, client_env
 
@@ -67,13 +68,11 @@ class Place:
         return done.stderr
 
 
-def publish_runs(place: Place, make_run: MakeRun) -> None:
-    """Release ver-0, ver-1 and a longer ver-0 to ``org/laion_eo``, with the command."""
+def publish_runs(make_run: MakeRun) -> None:
+    """Release ver-0, ver-1 and a longer ver-0 to ``org/laion_eo``."""
     for config, rows, tag in (
         ("ver-0", 20, "v1.0.0"),
         ("ver-1", 30, "v1.1.0"),
         ("ver-0", 25, "v2"),
     ):
-        run = make_run(config, rows)
-        call = ("release", str(run), "--repo", "org/laion_eo", "--config", config, "--tag", tag)
-        assert f'revision="{tag}"' in place.python("-m", "laion_eo", *call).stdout
+        release(make_run(config, rows), "org/laion_eo", config, tag=tag)

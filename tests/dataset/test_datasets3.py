@@ -36,8 +36,11 @@ def test_script_loads_the_published_csv(place: Place, published: pa.Table) -> No
     assert place.load_all([script, streamed]) == [published, published]
 
 
-def test_script_loads_a_release_by_its_tag(place: Place, make_run: MakeRun) -> None:
-    publish_runs(place, make_run)
+def test_script_loads_a_release_by_its_tag(
+    hub: LoopbackHub, make_run: MakeRun, tmp_path: Path
+) -> None:
+    place = Place(hub, tmp_path, ROOT / "hf_dataset")
+    publish_runs(make_run)
     release = {"repo": "org/laion_eo", "tag": "v1.0.0", **TRUST}
     assert place.load("laion_eo.py", "ver-0", **release) == made_rows(20)
 
@@ -48,11 +51,12 @@ def test_script_names_the_configurations(place: Place) -> None:
 
 
 def test_script_on_a_branch_of_the_release(
-    place: Place, published_hub: LoopbackHub, make_run: MakeRun
+    hub: LoopbackHub, make_run: MakeRun, tmp_path: Path
 ) -> None:
-    publish_runs(place, make_run)
-    repo = published_hub.repos["org/laion_eo"]
-    script = {"laion_eo.py": Blob((place.cwd / "laion_eo.py").read_bytes())}
+    place = Place(hub, tmp_path, tmp_path)
+    publish_runs(make_run)
+    repo = hub.repos["org/laion_eo"]
+    script = {"laion_eo.py": Blob((ROOT / "hf_dataset" / "laion_eo.py").read_bytes())}
     repo.add("script", "the script alone", script, repo.history("main")[-1])
     options = {"revision": "script", "repo": "org/laion_eo", "tag": "v1.0.0", **TRUST}
     assert place.load("org/laion_eo", "ver-0", **options) == made_rows(20)

@@ -43,10 +43,10 @@ def test_bare_name_anywhere_after_pull(
 
 
 def test_release_loads_by_name_by_tag_and_streaming(
-    published_hub: LoopbackHub, make_run: MakeRun, tmp_path: Path
+    hub: LoopbackHub, make_run: MakeRun, tmp_path: Path
 ) -> None:
-    here = Place(published_hub, tmp_path, tmp_path)
-    publish_runs(here, make_run)
+    here = Place(hub, tmp_path, tmp_path)
+    publish_runs(make_run)
     name = "org/laion_eo"
     first: dict[str, object] = {"revision": "v1.0.0"}
     calls: list[tuple[str, str, dict[str, object]]] = [
