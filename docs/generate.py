@@ -37,7 +37,7 @@ def hooks() -> str:
 def commands() -> str:
     """Return the page of the commands: what ``--help`` says."""
     parts = ["# Commands", "", "What `--help` says of each command."]
-    context = click.Context(cli, info_name="laion-eo", terminal_width=100)
+    context = cli.make_context("laion-eo", [], resilient_parsing=True, terminal_width=100)
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None

@@ -10,12 +10,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from laion_eo.dataset.links import check_links
+    from laion_eo.dataset.loading import load_dataset
+    from laion_eo.dataset.pull import pull
+    from laion_eo.dataset.release import release
     from laion_eo.pipeline import index, plan, run
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "index", "plan", "run"]
-
-_LAZY = {"index": "laion_eo.pipeline", "plan": "laion_eo.pipeline", "run": "laion_eo.pipeline"}
+_LAZY = {
+    "check_links": "laion_eo.dataset.links",
+    "index": "laion_eo.pipeline",
+    "load_dataset": "laion_eo.dataset.loading",
+    "plan": "laion_eo.pipeline",
+    "pull": "laion_eo.dataset.pull",
+    "release": "laion_eo.dataset.release",
+    "run": "laion_eo.pipeline",
+}
+__all__ = [
+    "__version__",
+    "check_links",
+    "index",
+    "load_dataset",
+    "plan",
+    "pull",
+    "release",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

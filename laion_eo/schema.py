@@ -121,3 +121,16 @@ LANGUAGES: pa.Schema = pa.schema(
 VERDICTS: pa.Schema = pa.schema(
     [("id", pa.int64()), ("kept", pa.bool_()), ("filter", pa.string()), ("reason", pa.string())]
 )
+
+LINKS: pa.Schema = pa.schema(
+    [
+        ("url", pa.string()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("http_code", pa.int32()),
+        ("changed", pa.bool_()),
+        ("final_url", pa.string()),
+        ("checked_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""What became of a dataset's links; ``changed`` says whether another image is there by now."""

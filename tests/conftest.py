@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import csv
+import os
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from made import MakeRun, client_env, made_rows
 from PIL import Image
 
-from laion_eo.pipeline import index
+from laion_eo.config import DatasetOptions
+from laion_eo.dataset.card import render_card
+from laion_eo.dataset.tree import write_tree
+from laion_eo.pipeline import RunResult, index, run
 from laion_eo.registry import Registry
 from laion_eo.testing import colours, serve_folder
+from laion_eo.testing.hub import LoopbackHub, loopback_hub
 from laion_eo.types import JSON
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -88,6 +98,10 @@ def anchors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run_data(anchors: Path, pool: Path) -> dict[str, JSON]:
     """A run file over the small web."""
+    return _run_data(anchors, pool)
+
+
+def _run_data(anchors: Path, pool: Path) -> dict[str, JSON]:
     return {
         "anchors": {"use": "images", "root": str(anchors)},
         "normalizer": {"use": "none"},
@@ -107,3 +121,47 @@ def run_data(anchors: Path, pool: Path) -> dict[str, JSON]:
         "engine": {"use": "local", "batch_rows": 8},
         "dataset": {"config": "ver-0"},
     }
+
+
+@pytest.fixture(scope="session")
+def finished_run(anchors: Path, pool: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A whole run over the small web; leave it as it is."""
+    registry = Registry.discover([colours])
+    return run(_run_data(anchors, pool), tmp_path_factory.mktemp("finished") / "run", (), registry)
+
+
+@pytest.fixture
+def make_run(finished_run: RunResult, tmp_path: Path) -> MakeRun:
+    """Make run directories that differ in what they release, quickly."""
+
+    def make(config: str = "ver-0", rows: int = 20, name: str = "") -> Path:
+        folder = tmp_path / (name or f"run-{config}-{rows}")
+        options = DatasetOptions(config=config)
+        table = made_rows(rows)
+        card = partial(render_card, options, table, finished_run.manifest, [])
+        write_tree(folder / "dataset", config, table, card)
+        return folder
+
+    return make
+
+
+_HUB = pytest.StashKey[LoopbackHub]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the loopback Hub: its clients read the environment when they are imported."""
+    assert "huggingface_hub" not in sys.modules, "a conftest imports it too early"
+    stack = ExitStack()
+    home = stack.enter_context(TemporaryDirectory())
+    config.stash[_HUB] = stack.enter_context(loopback_hub())
+    os.environ.update(client_env(config.stash[_HUB], Path(home)))
+    config.add_cleanup(stack.close)
+
+
+@pytest.fixture
+def hub(pytestconfig: pytest.Config) -> Iterator[LoopbackHub]:
+    """An empty Hub on loopback, spoken to by the real clients of this process."""
+    server = pytestconfig.stash[_HUB]
+    server.reset()
+    yield server
+    assert server.complaints == []

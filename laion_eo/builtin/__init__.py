@@ -101,5 +101,6 @@ def laion_eo_language_taggers() -> Sequence[type[LanguageTagger]]:
 def laion_eo_publishers() -> Sequence[type[Publisher]]:
     """Register the publishers."""
     from laion_eo.builtin.folder import Folder
+    from laion_eo.builtin.hf_hub import HfHub
 
-    return [Folder]
+    return [Folder, HfHub]

@@ -13,13 +13,16 @@ import laion_eo
 from laion_eo.errors import LaionEOError
 
 BUILTIN_PLUGIN = "laion_eo.builtin"
-# Each is a module of this package with a click command called `command`. The summaries stand here
-# so that `laion-eo --help` needs to import none of them.
+# Each is a module of this package (with _ for -) that has a click command called `command`. The
+# summaries stand here so that `laion-eo --help` needs to import none of them.
 COMMANDS = {
     "demo": "Run the whole job on pictures that come along: no network, no account.",
     "run": "Run, or go on with, the extraction that a run file describes.",
     "plan": "Say what a run would do: stages, rows, bytes, time.",
     "index": "Embed a folder of images into a pool that runs can search.",
+    "release": "Release a run's dataset to the Hugging Face Hub.",
+    "pull": "Fetch a release, so that load_dataset finds it by its bare name.",
+    "check-links": "Say which of a dataset's images are still there.",
     "plugins": "List the components that run files can use.",
 }
 
@@ -34,7 +37,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command."""
         if cmd_name in COMMANDS:
-            command = import_module(f"laion_eo.cli.{cmd_name}").command
+            module = import_module(f"laion_eo.cli.{cmd_name.replace('-', '_')}")
+            command = module.command
             assert isinstance(command, click.Command)
             return command
         return super().get_command(ctx, cmd_name)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-CARD = "README.md"
+from laion_eo.cards import CARD, CROISSANT
+from laion_eo.dataset.croissant import write_croissant
+
 ROWS_PER_SHARD = 500_000
 
 
-def write_tree(folder: Path, config: str, table: pa.Table, card: str) -> None:
+def write_tree(folder: Path, config: str, table: pa.Table, make_card: Callable[[int], str]) -> None:
     """Write ``README.md`` and ``<config>/train-*.parquet``, replacing an older tree at the end.
+
+    Beside the card stands the Croissant metadata of the configuration.
 
     Args:
         folder: Where the tree goes; it belongs to the tree alone.
         config: Name of the datasets configuration.
         table: The rows.
-        card: The text of README.md.
+        make_card: Returns the text of README.md, given the bytes of all parquet files.
     """
     aside = folder.with_name(f".{folder.name}.working")
     shutil.rmtree(aside, ignore_errors=True)
@@ -27,8 +33,25 @@ def write_tree(folder: Path, config: str, table: pa.Table, card: str) -> None:
     shards = max(1, -(-table.num_rows // ROWS_PER_SHARD))
     for index in range(shards):
         rows = table.slice(index * ROWS_PER_SHARD, ROWS_PER_SHARD)
-        name = f"train-{index:05d}-of-{shards:05d}.parquet"
-        pq.write_table(rows, aside / config / name, compression="zstd", write_page_index=True)
+        write_shard(aside / config / f"train-{index:05d}-of-{shards:05d}.parquet", rows)
+    files = sorted((aside / config).glob("*.parquet"))
+    card = make_card(sum(path.stat().st_size for path in files))
     (aside / CARD).write_text(card, "utf-8")
+    write_croissant(aside / CROISSANT.format(config=config), config, files, card)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
+
+
+def write_shard(path: Path, rows: pa.Table) -> None:
+    """Write a parquet file that readers can seek in and that the Hub can store by its changes.
+
+    The page index lets readers skip pages. With content-defined chunking (pyarrow 21 and newer)
+    an inserted row changes the pages around it alone, so a new release uploads little. That needs
+    columns without a dictionary: one new value would renumber all that come after it. Only the
+    languages, of which there are few, have one.
+    """
+    options = {"compression": "zstd", "write_page_index": True, "use_dictionary": ["lang"]}
+    chunking = "use_content_defined_chunking"
+    if chunking in inspect.signature(pq.write_table).parameters:
+        options[chunking] = True
+    pq.write_table(rows, path, **options)

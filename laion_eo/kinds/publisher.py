@@ -17,10 +17,12 @@ class Release:
         config: Name of the datasets configuration, such as ``ver-1``.
         folder: README.md (the card) and ``<config>/train-*.parquet`` with the columns of
             :data:`laion_eo.schema.PUBLISHED`.
+        figures: Pictures of the report to go with it, if there are any.
     """
 
     config: str
     folder: Path
+    figures: tuple[Path, ...] = ()
 
 
 class Publisher(Component):

@@ -22,8 +22,9 @@ def describe(bench: Workbench, run_dir: RunDir, stages: Sequence[str]) -> dict[s
     """Return the manifest of a run as far as it has come.
 
     Keys: ``laion_eo``, ``python``, ``packages`` (versions), ``run`` (the run file as written),
-    ``seed``, ``components`` (who provides each), ``stages`` (parts, seconds, counts and facts of
-    each complete stage: model hashes, thresholds), ``broken_plugins``.
+    ``resolved`` (the same with every default), ``seed``, ``components`` (who provides each),
+    ``stages`` (parts, seconds, counts and facts of each complete stage: model hashes, thresholds),
+    ``broken_plugins``.
 
     Args:
         bench: The run's components.
@@ -36,6 +37,7 @@ def describe(bench: Workbench, run_dir: RunDir, stages: Sequence[str]) -> dict[s
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "run": bench.run_file.data,
+        "resolved": bench.resolved(),
         "seed": bench.config.seed,
         "components": _components(bench),
         "broken_plugins": [str(broken) for broken in bench.registry.broken],

@@ -37,7 +37,7 @@ def serve_folder(folder: Path, port: int = 0) -> Iterator[str]:
     """
     handler = partial(_Quiet, directory=str(folder))
     with _Server(("127.0.0.1", port), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}/"

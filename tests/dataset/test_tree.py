@@ -1,31 +1,54 @@
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made import made_rows
 
 from laion_eo.dataset import tree
+from laion_eo.dataset.tree import write_shard, write_tree
+
+HEAD = "---\nlicense: mit\npretty_name: X\n---\n"
 
 
-def test_a_tree_has_a_card_and_the_rows(tmp_path: Path) -> None:
-    table = pa.table({"x": [1, 2, 3]})
-    tree.write_tree(tmp_path / "out", "ver-0", table, "the card")
-    assert (tmp_path / "out" / "README.md").read_text() == "the card"
-    assert pq.read_table(tmp_path / "out" / "ver-0").equals(table)
+def test_shards_and_page_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "ROWS_PER_SHARD", 40)
+    rows = made_rows(100)
+    sizes: list[int] = []
+
+    def card(size: int) -> str:
+        sizes.append(size)
+        return HEAD
+
+    write_tree(tmp_path / "out", "ver-0", rows, card)
+    shards = sorted((tmp_path / "out" / "ver-0").glob("*.parquet"))
+    assert [path.name for path in shards] == [f"train-0000{i}-of-00003.parquet" for i in range(3)]
+    assert sizes == [sum(path.stat().st_size for path in shards)]
+    assert pa.concat_tables(map(pq.read_table, shards)) == rows
+    column = pq.ParquetFile(shards[0]).metadata.row_group(0).column(0)
+    assert column.has_offset_index
+    assert column.has_column_index
 
 
-def test_large_tables_are_sharded_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "ROWS_PER_SHARD", 2)
-    table = pa.table({"x": [1, 2, 3]})
-    tree.write_tree(tmp_path / "out", "ver-0", table, "the card")
-    names = sorted(path.name for path in (tmp_path / "out" / "ver-0").iterdir())
-    assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
-    assert pq.read_table(tmp_path / "out" / "ver-0").equals(table)
+@pytest.mark.skipif(
+    "use_content_defined_chunking" not in inspect.signature(pq.write_table).parameters,
+    reason="content-defined chunking came with pyarrow 21",
+)
+def test_inserted_row_leaves_most_bytes_as_they_were(tmp_path: Path) -> None:
+    ids = np.random.default_rng(0).integers(0, 2**40, 1_000_000)
+    write_shard(tmp_path / "a", pa.table({"id": ids}))
+    write_shard(tmp_path / "b", pa.table({"id": np.concatenate([[1], ids])}))
+    old, new = (tmp_path / "a").read_bytes(), (tmp_path / "b").read_bytes()
+    blocks = [new[start : start + 64] for start in range(0, len(new) - 64, 2**16)]
+    assert sum(block in old for block in blocks) > 0.7 * len(blocks)
 
 
 def test_an_older_tree_goes(tmp_path: Path) -> None:
-    tree.write_tree(tmp_path / "out", "ver-0", pa.table({"x": [1]}), "old")
-    tree.write_tree(tmp_path / "out", "ver-1", pa.table({"x": [2]}), "new")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"README.md", "ver-1"}
+    for config in ("ver-0", "ver-1"):
+        write_tree(tmp_path / "out", config, made_rows(1), lambda size: HEAD)
+    assert (tmp_path / "out" / "ver-1").is_dir()
+    assert not list((tmp_path / "out").glob("*ver-0*"))

@@ -92,7 +92,12 @@ def run_file(folder: Path, anchors: Path, urls: list[str]) -> Path:
 
 
 def start(run_json: Path, out: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, str(Path(__file__).with_name("url_list.py")), str(run_json), str(out)]
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("url_list.py")),
+        str(run_json),
+        str(out),
+    ]
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

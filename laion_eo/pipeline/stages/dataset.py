@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 import pyarrow as pa
 
@@ -42,7 +43,7 @@ class Dataset(Stage):
         manifest = describe(self.bench, self.run_dir, self.needs)
         sections = self.bench.registry.manager.hook.laion_eo_card_sections(manifest=manifest)
         table = published_rows(with_scores(self.run_dir), self.run_dir.read("verdicts"))
-        card = render_card(options, table, manifest, sections)
+        card = partial(render_card, options, table, manifest, sections)
         write_tree(self.run_dir.dataset, options.config, table, card)
         publisher = self.bench.ready(self.bench.one(Publisher))
         self._revision = publisher.publish(Release(options.config, self.run_dir.dataset))

@@ -1,0 +1,74 @@
+"""``laion-eo check-links``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from laion_eo.dataset.links import LinkReport
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--config", metavar="NAME", help="The configuration, where there are several.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("links.parquet"),
+    show_default=True,
+    help="The parquet file to write.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the downloader, as in a run file: --set timeout=10. Can be given again.",
+)
+def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ...]) -> None:
+    r"""Fetch every image of DATASET once, and say which are still there.
+
+    DATASET is a run directory, a folder of parquet files, or a name that load_dataset knows. Each
+    image is fetched whole, to see whether it is still the same: mind the traffic. The result, one
+    dated row for each URL, is a file of its own; the dataset is never changed. A stopped check goes
+    on where it was.
+
+    \b
+      laion-eo check-links runs/ver-1 --out links-2025-06.parquet
+      laion-eo check-links laion_eo --config ver-0
+    """
+    from rich.console import Console
+
+    from laion_eo.cli.progress import reporting
+    from laion_eo.config import apply_override
+    from laion_eo.dataset.links import check_links
+    from laion_eo.registry import Registry
+
+    options: dict[str, object] = {}
+    for setting in settings:
+        apply_override(options, setting)
+    registry = Registry.discover()
+    with reporting(registry):
+        report = check_links(dataset, out, config, options, registry)
+    _print(report, Console())
+
+
+def _print(report: LinkReport, console: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from laion_eo.dataset.links import counted
+
+    table = Table("status", "HTTP", "links", "for example")
+    table.columns[2].justify = "right"
+    for status, code, count, reason in counted(report):
+        table.add_row(status, code, f"{count:,}", escape(reason))
+    console.print(table)
+    if report.changed:
+        console.print(f"{report.changed:,} of those that are there show another image by now.")
+    console.print(f"Each link: {report.path}", highlight=False, soft_wrap=True)

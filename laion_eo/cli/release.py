@@ -1,0 +1,58 @@
+"""``laion-eo release``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from laion_eo.builtin.hf_hub import HubPlan
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--repo", required=True, metavar="ORG/NAME", help="Dataset repository on the Hub.")
+@click.option("--config", metavar="NAME", help="The configuration that the run must hold.")
+@click.option("--tag", metavar="v1.0.0", help="Tag the release; a tag that exists is never moved.")
+@click.option(
+    "--private/--public",
+    default=None,
+    help="By default a repository stays as it is, and a new one is private.",
+)
+@click.option("--pull-request", is_flag=True, help="Propose the release instead of committing it.")
+@click.option("--default", is_flag=True, help="Load this configuration when none is named.")
+@click.option("--dry-run", is_flag=True, help="Show the card and the files; change nothing.")
+def command(run: Path, repo: str, config: str | None, dry_run: bool, **options: object) -> None:
+    r"""Release the dataset of the run directory RUN to the Hugging Face Hub.
+
+    The parquet files, the card and the report's pictures go there in one commit, or not at all.
+    What the repository holds of other configurations stays. Log in first with `hf auth login`, or
+    set HF_TOKEN.
+
+    \b
+      laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --dry-run
+      laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --tag v1.0.0 --public
+    """
+    from laion_eo.builtin.hf_hub import HubPlan
+    from laion_eo.dataset.release import release
+
+    done = release(run, repo, config, dry_run=dry_run, **options)
+    if isinstance(done, HubPlan):
+        _show(done)
+        return
+    click.echo(f"Released: {done.url}")
+    revision = f', revision="{done.tag}"' if done.tag else ""
+    click.echo(f'Load it with load_dataset("{repo}", ...{revision})')
+
+
+def _show(plan: HubPlan) -> None:
+    click.echo(plan.card)
+    state = f"on top of {plan.parent}" if plan.parent else "which is not there yet"
+    click.echo(f"--- would go to {plan.repo}, {state}:")
+    click.echo("  README.md  (the card above)")
+    for name, path in plan.uploads.items():
+        click.echo(f"  {name}  {path.stat().st_size:,} bytes")
+    for name in plan.deletions:
+        click.echo(f"  {name}  deleted")

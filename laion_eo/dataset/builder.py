@@ -1,0 +1,181 @@
+"""The dataset builder: LAION-EO as it was published (CSV), or a release of laion-eo (parquet).
+
+``hf_dataset/laion_eo.py`` is this very file with the schema written out (see
+:mod:`laion_eo.dataset.script`), so it must import nothing of laion_eo but the schema, and one
+module a line: datasets 3 parses the imports of scripts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import datasets  # noqa: TID253 - a builder must derive from its base; this module is loaded on use
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pa_parquet
+from huggingface_hub import HfApi  # noqa: TID253 - likewise
+from huggingface_hub.errors import EntryNotFoundError  # noqa: TID253 - likewise
+
+from laion_eo.schema import PUBLISHED
+
+NAME = "laion_eo"
+PUBLISHED_REPO = "mikonvergence/LAION-EO"
+PUBLISHED_ROWS = {"ver-0": 24_933, "ver-1": 112_985}
+CSV_BLOCK = 2**20
+"""Bytes parsed at a time; no row of the CSV may be longer."""
+
+
+@dataclass
+class LaionEOConfig(datasets.BuilderConfig):  # type: ignore[misc] # datasets is untyped
+    """Where the rows of one configuration come from.
+
+    Attributes:
+        repo: Dataset repository of the Hub; its folder named as the configuration holds parquet
+            or CSV files. By default the one that the paper's authors published.
+        tag: Tag, branch or commit of the repository.
+        rows: Number of rows there must be; ``None`` where it is not known beforehand.
+    """
+
+    repo: str = PUBLISHED_REPO
+    tag: str = "main"
+    rows: int | None = None
+
+    @property
+    def wanted_rows(self) -> int | None:
+        """``rows``; by default what the paper reports, for the published files."""
+        published = self.repo == PUBLISHED_REPO and self.data_files is None
+        return self.rows or (PUBLISHED_ROWS.get(self.name) if published else None)
+
+
+class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is untyped
+    """LAION-EO, one row per image: links and what was measured of them, not the images.
+
+    Examples:
+        >>> builder = LaionEO(config_name="ver-1")  # doctest: +SKIP
+        >>> builder.download_and_prepare()  # doctest: +SKIP
+        >>> builder.as_dataset(split="train")  # doctest: +SKIP
+    """
+
+    VERSION = datasets.Version("1.0.0")
+    BUILDER_CONFIG_CLASS = LaionEOConfig
+    BUILDER_CONFIGS = [  # noqa: RUF012 - datasets' way
+        LaionEOConfig(
+            name="ver-0",
+            version=VERSION,
+            description="24,933 images, thresholds fitted on their own matches",
+        ),
+        LaionEOConfig(
+            name="ver-1",
+            version=VERSION,
+            description="112,985 images, with the thresholds of ver-0",
+        ),
+    ]
+
+    def __init__(self, *args: Any, dataset_name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, dataset_name=dataset_name or NAME, **kwargs)
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(
+            description="Images of the Earth from space and their captions, found in LAION-5B.",
+            features=datasets.Features.from_arrow_schema(PUBLISHED),
+            homepage=f"{datasets.config.HF_ENDPOINT}/datasets/{self.config.repo}",
+            license="cc-by-4.0",
+        )
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        if self.config.data_files is not None:
+            files = dl_manager.download(list(self.config.data_files["train"]))
+        else:
+            known = self._files_of_the_repo()
+            files = dl_manager.download(list(known))
+            if not dl_manager.is_streaming:
+                _check_hashes(dict(zip(files, known.values(), strict=True)), self.config.repo)
+        train = datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs={"files": files})
+        return [train]
+
+    def _files_of_the_repo(self) -> dict[str, str | None]:
+        """Return the files of this configuration, pinned to a commit, with their SHA-256."""
+        repo, tag, name = self.config.repo, self.config.tag, self.config.name
+        api = HfApi(endpoint=datasets.config.HF_ENDPOINT, token=self.token)
+        commit = api.repo_info(repo, repo_type="dataset", revision=tag).sha
+        try:
+            tree = list(api.list_repo_tree(repo, name, repo_type="dataset", revision=commit))
+        except EntryNotFoundError:
+            tree = []
+        for ending in (".parquet", ".csv"):
+            found: list[Any] = [entry for entry in tree if entry.path.endswith(ending)]
+            if found:
+                return {
+                    f"hf://datasets/{repo}@{commit}/{entry.path}": (
+                        entry.lfs.sha256 if entry.lfs else None
+                    )
+                    for entry in sorted(found, key=lambda entry: entry.path)
+                }
+        raise FileNotFoundError(
+            f"The dataset repository {repo} has no {name}/*.parquet or {name}/*.csv at {tag!r}."
+        )
+
+    def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        super()._download_and_prepare(*args, **kwargs)
+        wanted = self.config.wanted_rows
+        found = self.info.splits["train"].num_examples
+        if wanted not in (None, found):
+            raise ValueError(
+                f"{self.config.name} of {self.config.repo} has {found:,} rows where {wanted:,} are "
+                "known to be: the files were changed or cut short. Load it with "
+                "force_redownload, or another revision."
+            )
+
+    def _generate_tables(self, files: list[str]) -> Iterator[tuple[str, pa.Table]]:
+        for number, file in enumerate(files):
+            # datasets replaces open() so that it reads hf:// too, which makes streaming work.
+            with open(file, "rb") as stream:  # noqa: PTH123
+                batches = _parquet if file.endswith(".parquet") else _csv
+                try:
+                    for index, batch in enumerate(batches(stream)):
+                        yield f"{number}_{index}", pa.Table.from_batches([batch]).cast(PUBLISHED)
+                except (pa.ArrowInvalid, KeyError) as error:
+                    raise ValueError(f"{file}: not a table of LAION-EO: {error}") from error
+
+
+def _parquet(stream: Any) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a parquet file, whatever the order of its columns."""
+    for batch in pa_parquet.ParquetFile(stream).iter_batches():
+        yield batch.select(PUBLISHED.names)
+
+
+def _csv(stream: Any) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a CSV file as pandas writes it.
+
+    A bare empty cell is missing (pandas writes empty strings so, too); ``""`` is an empty string.
+    Words such as "NA", "null" or "nan" are captions, not missing values.
+    """
+    yield from pa_csv.open_csv(
+        stream,
+        read_options=pa_csv.ReadOptions(block_size=CSV_BLOCK),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=PUBLISHED,
+            include_columns=PUBLISHED.names,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def _check_hashes(files: dict[str, str | None], repo: str) -> None:
+    """Compare the fetched files with the SHA-256 that the Hub keeps of them."""
+    for path, wanted in files.items():
+        if wanted is None:
+            continue
+        with open(path, "rb") as stream:  # noqa: PTH123 - as above
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != wanted:
+            raise ValueError(
+                f"{path}: fetched with SHA-256 {found} where {repo} holds {wanted}: the download "
+                "was damaged. Delete the file and load again."
+            )

@@ -1,0 +1,41 @@
+"""``from laion_eo import load_dataset``: datasets' own, for which the bare name works anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from laion_eo.cards import BARE_NAME
+
+
+def load_dataset(path: str = BARE_NAME, name: str | None = None, **options: Any) -> Any:
+    """Load a dataset as ``datasets.load_dataset`` does.
+
+    The name ``laion_eo`` always means the dataset, never a folder that happens to be called so.
+
+    Args:
+        path: ``"laion_eo"``; anything else goes to ``datasets.load_dataset`` untouched.
+        name: The configuration: ``"ver-0"`` or ``"ver-1"``.
+        options: ``split``, ``streaming``, ``cache_dir``, ``token``; ``repo`` names another dataset
+            repository than the one that the paper's authors published, ``revision`` its tag,
+            branch or commit.
+
+    Returns:
+        A Dataset, or a DatasetDict without ``split``; their iterable kin if ``streaming``.
+
+    Raises:
+        ValueError: There is no such configuration; the message names those there are.
+    """
+    import datasets
+
+    if path != BARE_NAME:
+        return datasets.load_dataset(path, name, **options)
+    from laion_eo.dataset.builder import LaionEO
+
+    split, streaming = options.pop("split", None), options.pop("streaming", False)
+    if (revision := options.pop("revision", None)) is not None:
+        options["tag"] = revision
+    builder = LaionEO(config_name=name, **options)
+    if streaming:
+        return builder.as_streaming_dataset(split=split)
+    builder.download_and_prepare()
+    return builder.as_dataset(split=split)

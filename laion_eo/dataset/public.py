@@ -1,0 +1,50 @@
+"""What of a run may be shown to the world.
+
+A dataset card shows the run file as it was written and the facts of the components. Before that,
+:func:`scrubbed` takes out what is nobody's business: secrets, and where things lie on the user's
+machine.
+"""
+
+from __future__ import annotations
+
+import re
+
+from laion_eo.types import JSON
+
+HIDDEN = "(hidden)"
+_SECRET_KEY = re.compile(
+    r"(?:^|[_-])(?:token|secret|pass|passwd|password|credential|api[_-]?key|authorization|cookie)s?"
+    r"(?:$|[_-])",
+    re.IGNORECASE,
+)
+_URL = re.compile(r"\b(?!file:)([a-z][a-z0-9+.-]*://)(?:[^/\s@]*@)?([^\s?#]*)(?:[?#]\S*)?", re.I)
+# From where a path begins (/, //, ~/, ../, C:\, file:) to its last separator.
+_FOLDERS = re.compile(
+    r"(?:file:/*|~\w*|\b[a-z]:|\.\.|(?<=\w)/|(?<!\w))[/\\](?:[^\n\"',;]*[/\\])?", re.I
+)
+
+
+def scrubbed(value: JSON, key: str = "") -> JSON:
+    """Return a copy that may be published.
+
+    - The value of a key that is called like a secret (``token``, ``password``, ``api_key``, ...)
+      becomes ``(hidden)``, unless it is a reference such as ``{env = "NAME"}``.
+    - Of paths that are absolute or lead to the home or upwards, the last component alone stays:
+      ``/home/me/data/pool`` becomes ``…/pool``.
+    - URLs lose user names, passwords, queries and fragments.
+
+    Args:
+        value: What JSON or TOML can hold.
+        key: The key that it stands under.
+    """
+    if isinstance(value, dict):
+        return {k: scrubbed(v, k) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [scrubbed(item, key) for item in value]
+    if _SECRET_KEY.search(key) and value not in (None, ""):
+        return HIDDEN
+    if not isinstance(value, str):
+        return value
+    if _URL.search(value):
+        return _URL.sub(r"\1\2", value)
+    return _FOLDERS.sub("…/", value.rstrip("/\\") or value)

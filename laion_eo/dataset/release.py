@@ -1,0 +1,77 @@
+"""Releases a finished run to the Hub: the Python face of ``laion-eo release``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from laion_eo.builtin.hf_hub import HfHub, HubPlan, Published
+from laion_eo.cards import CARD
+from laion_eo.component import Context
+from laion_eo.config import validate
+from laion_eo.errors import ConfigError, DataError
+from laion_eo.kinds import Release
+from laion_eo.schema import PUBLISHED
+from laion_eo.types import JSON
+
+FIGURE_ENDINGS = (".png", ".svg", ".jpg", ".webp")
+
+
+def release(
+    run: str | Path,
+    repo: str,
+    config: str | None = None,
+    *,
+    dry_run: bool = False,
+    **options: JSON,
+) -> Published | HubPlan:
+    """Release the dataset of a run to a dataset repository of the Hub, in one commit.
+
+    Args:
+        run: The run directory.
+        repo: ``ORG/NAME``; made, private, if it is not there.
+        config: Name of the datasets configuration, a check that the run is the one that was meant.
+        dry_run: Only say what would be done.
+        options: ``tag``, ``private``, ``pull_request``, ``default``: those of
+            :class:`laion_eo.builtin.hf_hub.HfHub`.
+
+    Returns:
+        The release; of a dry run the card and the lists of files.
+
+    Raises:
+        ConfigError: The run has no such dataset, or the Hub refuses.
+        DataError: The run's dataset is damaged.
+        RunError: The Hub fails or cannot be reached.
+    """
+    ready = find_release(Path(run), config)
+    checked = validate(HfHub.Config, {"repo": repo, **options}, "release")
+    publisher = HfHub(checked, Context(work_dir=Path(run)))
+    return publisher.plan(ready) if dry_run else publisher.release(ready)
+
+
+def find_release(run: Path, config: str | None = None) -> Release:
+    """Return what a run has to release: its dataset, and the pictures of its report.
+
+    Raises:
+        ConfigError: There is no dataset, or it is of another configuration.
+        DataError: Its files are not what the run wrote.
+    """
+    folder = run / "dataset"
+    if not (folder / CARD).is_file():
+        raise ConfigError(f"{run}: no finished dataset in there; `laion-eo run` makes one.")
+    name = next(path.name for path in sorted(folder.iterdir()) if path.is_dir())
+    if config not in (None, name):
+        raise ConfigError(
+            f"{run}: its dataset is {name!r}, not {config!r}; the run file names it so."
+        )
+    shards = sorted((folder / name).glob("train-*.parquet"))
+    if not shards or f"-of-{len(shards):05d}." not in shards[-1].name:
+        raise DataError(f"{folder / name}: files are missing; run `laion-eo run` again.")
+    for path in shards:
+        if pq.read_schema(path).remove_metadata() != PUBLISHED:
+            raise DataError(f"{path}: not the published columns; run `laion-eo run` again.")
+    pictures = sorted(
+        path for path in (run / "report").rglob("*") if path.suffix.lower() in FIGURE_ENDINGS
+    )
+    return Release(name, folder, tuple(pictures))

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from made import MakeRun
+
+from laion_eo.cli import COMMANDS, main
+from laion_eo.pipeline import RunResult
+from laion_eo.testing.hub import LoopbackHub
+
+
+def command(*args: str) -> int:
+    """Run the command and return its exit code."""
+    with pytest.raises(SystemExit) as caught:
+        main(args)
+    return int(caught.value.code or 0)
+
+
+def test_dry_run_shows_card_and_files(
+    hub: LoopbackHub, make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(make_run())
+    assert command("release", run, "--repo", "org/x", "--config", "ver-0", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("---\nlicense: cc-by-4.0\n")
+    assert "would go to org/x, which is not there yet" in said
+    assert "  ver-0/train-00000-of-00001.parquet  " in said
+    assert hub.repos == {}
+
+
+def test_release_says_how_to_load_it(
+    hub: LoopbackHub, make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(make_run())
+    assert command("release", run, "--repo", "org/x", "--tag", "v1", "--public") == 0
+    assert 'load_dataset("org/x", ..., revision="v1")' in capsys.readouterr().out
+    assert not hub.repos["org/x"].private
+    assert command("release", run, "--repo", "org/x", "--tag", "v1") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("laion-eo: org/x has a release v1 already")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--repo", "org/x", "--config", "ver-1"), "its dataset is 'ver-0', not 'ver-1'"),
+        (("--repo", "no-slash"), "release: 'repo': String should match pattern"),
+        (("--repo", "org/x", "--tag", "v1", "--pull-request"), "a pull request cannot have a tag"),
+    ],
+)
+def test_wrong_commands(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str], args: tuple[str, ...], words: str
+) -> None:
+    assert command("release", str(make_run()), *args) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_folder_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("release", str(tmp_path), "--repo", "org/x") == 2
+    assert "no finished dataset in there" in capsys.readouterr().err
+
+
+def test_damaged_dataset_is_not_released(
+    make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    (run / "dataset" / "ver-0" / "train-00000-of-00001.parquet").unlink()
+    assert command("release", str(run), "--repo", "org/x") == 2
+    assert "files are missing" in capsys.readouterr().err
+
+
+def test_pull_names_the_configurations(
+    hub: LoopbackHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.put("org/x", {"ver-0/a.csv": b"a\n", "ver-1/a.csv": b"a\n"})
+    assert command("pull", "ver-9", "--repo", "org/x") == 2
+    assert "no configuration 'ver-9'. There are: ver-0, ver-1." in capsys.readouterr().err
+    assert command("pull", "ver-0", "--repo", "org/x") == 2
+    assert "not a table of LAION-EO" in capsys.readouterr().err
+
+
+def test_check_links_prints_the_reasons(
+    finished_run: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "check-links" in COMMANDS
+    out = tmp_path / "links.parquet"
+    options = ("--out", str(out), "--set", 'allow_hosts=["127.0.0.1"]')
+    assert command("check-links", str(finished_run.folder), *options) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"ok\s+│\s+200\s+│\s+30 ", said)
+    assert str(out) in said

@@ -1,0 +1,41 @@
+"""The published repository on a loopback Hub, and a copy of what a checkout has."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from made import made_rows
+from places import ROOT
+
+from laion_eo.testing.hub import LoopbackHub, loopback_hub
+
+
+@pytest.fixture(scope="session")
+def published() -> pa.Table:
+    """Rows of a made ver-0, as many as the published one has."""
+    return made_rows(24_933).combine_chunks()
+
+
+@pytest.fixture
+def published_hub(published: pa.Table) -> Iterator[LoopbackHub]:
+    """The Hub, with the published repository on it."""
+    from laion_eo.dataset.builder import PUBLISHED_REPO
+
+    with loopback_hub() as server:
+        content = published.to_pandas().to_csv(index=False).encode()
+        server.put(PUBLISHED_REPO, {"ver-0/x.csv": content, "ver-1/metadata_public.csv": content})
+        yield server
+    assert server.complaints == []
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of what a checkout has, as it is."""
+    folder = tmp_path / "checkout"
+    for name in ("laion_eo", "hf_dataset"):
+        shutil.copytree(ROOT / name, folder / name, symlinks=True)
+    return folder

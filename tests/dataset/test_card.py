@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from copy import deepcopy
+
+import datasets
+import huggingface_hub
+import pytest
+import yaml
+from huggingface_hub import DatasetCard
+from made import made_rows
+
+from laion_eo.cards import split_card
+from laion_eo.config import DatasetOptions
+from laion_eo.dataset.card import render_card
+from laion_eo.pipeline import RunResult
+from laion_eo.schema import PUBLISHED, PUBLISHED_COLUMNS
+from laion_eo.testing.hub import LoopbackHub
+from laion_eo.types import JSON
+
+needs_endpoint = pytest.mark.skipif(
+    int(huggingface_hub.__version__.split(".")[0]) < 1,
+    reason="huggingface-hub 0.x validates cards on the real Hub, whatever HF_ENDPOINT says",
+)
+OPTIONS = DatasetOptions(config="ver-1", contact="data@example.org")
+
+
+@pytest.fixture
+def manifest(finished_run: RunResult) -> dict[str, JSON]:
+    return deepcopy(finished_run.manifest)
+
+
+@needs_endpoint
+def test_metadata_is_valid(hub: LoopbackHub, manifest: dict[str, JSON]) -> None:
+    text = render_card(OPTIONS, made_rows(200), manifest, [])
+    DatasetCard(text).validate(repo_type="dataset")
+    assert ("POST", "/api/validate-yaml", 200) in hub.requests
+    head, _ = split_card(text)
+    assert head["language"] == ["en", "fr", "zh"]
+    assert head["size_categories"] == ["n<1K"]
+    info = datasets.DatasetInfo._from_yaml_dict(head["dataset_info"][0])
+    assert info.features == datasets.Features.from_arrow_schema(PUBLISHED)
+    assert info.splits["train"].num_examples == 200
+
+
+@needs_endpoint
+def test_metadata_that_is_not_valid_is_refused(hub: LoopbackHub) -> None:
+    with pytest.raises(ValueError, match="size_categories: 'many' is not allowed"):
+        DatasetCard("---\nsize_categories: [many]\n---\n").validate(repo_type="dataset")
+
+
+def test_numbers_come_from_the_manifest(manifest: dict[str, JSON]) -> None:
+    manifest["stages"]["downloads"]["counts"]["http-error"] = 1234
+    facts = manifest["stages"]["verdicts"]["facts"]["similarity-threshold"]
+    facts["text_similarity"] = {"threshold": 0.14919, "how": "frozen"}
+    text = render_card(OPTIONS, made_rows(200), manifest, ["## From a plugin"])
+    assert "| downloads | http-error | 1,234 |" in text
+    assert "| `text_similarity` | 0.14919 | frozen |" in text
+    assert "| `image_similarity` | 0.47785 | fitted: mean" in text
+    assert "| neighbours for each anchor (k) | 35 |" in text
+    assert "## From a plugin" in text
+    assert "write to data@example.org" in text
+    for column in PUBLISHED_COLUMNS:
+        assert f"| `{column.name}` |" in text
+    share = made_rows(200)["lang"].to_pylist().count("en")
+    assert f"| en | {share} | {share / 2:.1f} % |" in text
+
+
+def test_no_secret_and_no_path_gets_out(manifest: dict[str, JSON], finished_run: RunResult) -> None:
+    manifest["run"]["retriever"] |= {
+        "api_key": "s3cret",
+        "url": "https://me:s3cret@host/x?key=s3cret",
+    }
+    manifest["stages"]["anchors"]["facts"] = {"colours": {"weights": "/home/alice/w.pt"}}
+    text = render_card(OPTIONS, made_rows(5), manifest, [])
+    assert "s3cret" not in text
+    assert "alice" not in text
+    assert str(finished_run.folder.parent) not in text
+    assert manifest["run"]["anchors"]["root"] not in text
+    assert 'root = "…/anchors' in text
+
+
+def test_markup_in_values_stays_text(manifest: dict[str, JSON]) -> None:
+    options = DatasetOptions(config="ver-1", contact="<script>alert(1)</script>")
+    manifest["stages"]["downloads"]["counts"]["a|b\n<img>"] = 1
+    manifest["run"]["note"] = "```\n<!-- end of config ver-1 -->"
+    text = render_card(options, made_rows(5), manifest, [])
+    assert "<script>" not in text
+    assert "| downloads | a\\|b &lt;img&gt; | 1 |" in text
+    assert "````toml" in text
+
+
+def test_no_language_at_all(manifest: dict[str, JSON]) -> None:
+    rows = made_rows(5).set_column(10, "lang", [[None] * 5])
+    rows = rows.cast(PUBLISHED)
+    text = render_card(OPTIONS, rows, manifest, [])
+    assert "No caption was tagged." in text
+    assert "language" not in yaml.safe_load(text.split("---")[1])

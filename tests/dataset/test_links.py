@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from laion_eo.dataset.links import check_links
+from laion_eo.errors import ConfigError, DataError
+from laion_eo.fingerprint import file_sha256
+from laion_eo.pipeline import RunResult
+from laion_eo.schema import LINKS
+
+HTTP = {"allow_hosts": ["127.0.0.1"], "retries": 0}
+
+
+@pytest.fixture
+def dataset(web: Path, web_url: str, tmp_path: Path) -> Path:
+    """Three links: one alive, one to another image by now, one gone."""
+    same, other = file_sha256(web / "green00.png"), "0" * 64
+    rows = [
+        {"url": f"{web_url}green00.png", "filename": f"{same}.png"},
+        {"url": f"{web_url}green01.png", "filename": f"{other}.png"},
+        {"url": f"{web_url}gone.png", "filename": f"{other}.png"},
+    ]
+    (tmp_path / "data" / "ver-0").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data" / "ver-0" / "train.parquet")
+    return tmp_path / "data"
+
+
+def test_each_link_gets_a_dated_status(dataset: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in dataset.rglob("*.parquet")}
+    report = check_links(dataset, tmp_path / "links.parquet", downloader=HTTP)
+    table = pq.read_table(report.path)
+    assert table.schema == LINKS
+    found = {row["url"].rsplit("/", 1)[1]: row for row in table.to_pylist()}
+    assert {name: (row["status"], row["changed"]) for name, row in found.items()} == {
+        "green00.png": ("ok", False),
+        "green01.png": ("ok", True),
+        "gone.png": ("http-error", None),
+    }
+    assert table["checked_at"].null_count == 0
+    assert report.counts == {("ok", 200): 2, ("http-error", 404): 1}
+    assert report.changed == 1
+    assert before == {path: path.read_bytes() for path in dataset.rglob("*.parquet")}
+    assert [path.name for path in tmp_path.glob("*links*")] == ["links.parquet"]
+
+
+def test_interrupted_check_goes_on(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from laion_eo.builtin.http.downloader import HttpDownloader
+
+    monkeypatch.setattr("laion_eo.dataset.links.BATCH", 1)
+    asked: list[str] = []
+    real = HttpDownloader.download
+
+    def stopping(self: HttpDownloader, urls: list[str]) -> object:
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        asked.extend(urls)
+        return real(self, urls)
+
+    monkeypatch.setattr(HttpDownloader, "download", stopping)
+    out = tmp_path / "links.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        check_links(dataset, out, downloader=HTTP)
+    assert not out.exists()
+    first = list(asked)
+    monkeypatch.setattr(HttpDownloader, "download", real)
+    report = check_links(dataset, out, downloader=HTTP)
+    assert sum(report.counts.values()) == 3
+    assert pq.read_table(out)["url"].to_pylist()[:2] == first
+
+
+def test_run_directory_is_a_dataset(finished_run: RunResult, tmp_path: Path) -> None:
+    report = check_links(finished_run.folder, tmp_path / "links.parquet", downloader=HTTP)
+    assert report.counts == {("ok", 200): 30}
+    assert report.changed == 0
+
+
+def test_nothing_is_overwritten(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.parquet").touch()
+    with pytest.raises(ConfigError, match="a report is never overwritten"):
+        check_links(dataset, tmp_path / "there.parquet")
+    with pytest.raises(ConfigError, match="lies in the dataset"):
+        check_links(dataset, dataset / "ver-0" / "links.parquet")
+
+
+def test_what_is_no_dataset_is_said(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "links.parquet"
+    shutil.copytree(dataset / "ver-0", dataset / "ver-1")
+    with pytest.raises(ConfigError, match="several configurations, name one: ver-0, ver-1"):
+        check_links(dataset, out)
+    with pytest.raises(ConfigError, match="no parquet files in there for ver-9"):
+        check_links(dataset, out, config="ver-9")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="no column 'url'; its columns are a"):
+        check_links(tmp_path / "x.parquet", out)

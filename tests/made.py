@@ -1,0 +1,55 @@
+"""Made rows, and what the clients of the loopback Hub need to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from laion_eo.schema import PUBLISHED
+from laion_eo.testing.hub import LoopbackHub
+
+MakeRun: TypeAlias = Callable[..., Path]
+
+
+def made_rows(rows: int, seed: int = 0) -> pa.Table:
+    """Rows of the published columns, with the captions that the web has."""
+    rng = np.random.default_rng(seed)
+    odd = ["北京", "Москва", "🛰", "köy", '"quoted"', "'", "a, b", "two\nlines", "crlf\r\nend"]
+    words = np.array(["satellite", "image of", "NA", "null", "nan", "None", "", "\\", "<b>", *odd])
+    captions = [" ".join(rng.choice(words, rng.integers(0, 7))).strip() for _ in range(rows)]
+    languages = [
+        None if rng.random() < 0.1 else str(x) for x in rng.choice(["en", "fr", "zh"], rows)
+    ]
+    return pa.table(
+        {
+            "source": rng.integers(0, 3456, rows),
+            "url": [f"https://example.org/{n}.jpg?x=1,{n % 7}" for n in range(rows)],
+            "filename": [f"{n:064x}.jpg" for n in range(rows)],
+            "id": rng.integers(0, 5_850_000_000, rows),
+            "fast_similarity": rng.random(rows),
+            "caption": [caption or None for caption in captions],
+            "image_similarity": rng.random(rows),
+            "text_similarity": rng.random(rows),
+            "height": rng.integers(256, 4000, rows).astype(np.int32),
+            "width": rng.integers(256, 4000, rows).astype(np.int32),
+            "lang": pa.array(languages, pa.string()),
+            "lang_score": [None if lang is None else rng.random() for lang in languages],
+        },
+        schema=PUBLISHED,
+    )
+
+
+def client_env(server: LoopbackHub, home: Path) -> dict[str, str]:
+    """What makes the Hub's clients speak to the loopback Hub, from a home of their own."""
+    return {
+        "HF_ENDPOINT": server.url,
+        "HF_TOKEN": server.token,
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
