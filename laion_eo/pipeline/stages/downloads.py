@@ -15,7 +15,7 @@ from laion_eo.fingerprint import fingerprint
 from laion_eo.images import EXTENSIONS
 from laion_eo.kinds import Downloader
 from laion_eo.pipeline.bench import identity
-from laion_eo.pipeline.contract import fail
+from laion_eo.pipeline.contract import check_download, fail
 from laion_eo.pipeline.stages.base import ShardedStage, row_ranges
 from laion_eo.schema import DOWNLOADS
 from laion_eo.types import JSON, Download, DownloadStatus
@@ -65,8 +65,9 @@ class Downloads(ShardedStage[tuple[int, int]]):
         todo = [url for url in urls if url not in rows]
         if todo:
             downloader = self.bench.ready(self.bench.one(Downloader))
+            asked = frozenset(todo)
             for download in downloader.download(todo):
-                rows[download.url] = self._store(download)
+                rows[download.url] = self._store(check_download(downloader, download, asked))
             if missing := [url for url in urls if url not in rows]:
                 raise fail(downloader, f"no answer for {len(missing)} URLs: {missing[0]!r}, ...")
         schema = DOWNLOADS.with_metadata({_MADE_BY: self._maker})
