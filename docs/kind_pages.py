@@ -125,10 +125,10 @@ def every_suite() -> str:
 
 def list_of_kinds() -> str:
     """Return a table of the kinds, linked to their pages."""
-    rows = [
-        f"| [{kind.name}]({kind.name}.md) | `{kind.table}` | `{kind.hook}` | {_doc(kind.base).splitlines()[0]} |"
-        for kind in KINDS
-    ]
+    rows = []
+    for kind in KINDS:
+        cells = (f"[{kind.name}]({kind.name}.md)", f"`{kind.table}`", f"`{kind.hook}`")
+        rows.append(f"| {' | '.join(cells)} | {_doc(kind.base).splitlines()[0]} |")
     return "\n".join(["| kind | run file | hook | what it does |", "|---|---|---|---|", *rows])
 
 
