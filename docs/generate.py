@@ -39,7 +39,9 @@ def hooks() -> str:
 def commands() -> str:
     """Return the page of the commands: what ``--help`` says."""
     parts = ["# Commands", "", "What `--help` says of each command."]
-    context = click.Context(cli, info_name="laion-eo", terminal_width=100)
+    # As on the command line: click keeps the help option that it made first.
+    names = cli.context_settings["help_option_names"]
+    context = click.Context(cli, info_name="laion-eo", terminal_width=100, help_option_names=names)
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from laion_eo.types import DownloadStatus
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -88,6 +90,9 @@ CANDIDATES: pa.Schema = pa.schema(
     ]
 )
 
+DOWNLOAD_STATUSES: dict[str, str] = {status.value: status.meaning for status in DownloadStatus}
+"""What the column ``status`` of :data:`DOWNLOADS` can say, and what it means."""
+
 DOWNLOADS: pa.Schema = pa.schema(
     [
         ("url", pa.string()),
@@ -97,6 +102,7 @@ DOWNLOADS: pa.Schema = pa.schema(
         ("filename", pa.string()),
         ("bytes", pa.int64()),
         ("sha256", pa.string()),
+        ("md5", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("format", pa.string()),

@@ -82,17 +82,51 @@ class Neighbors:
 
 
 class DownloadStatus(StrEnum):
-    """How the download of one URL ended."""
+    """How the download of one URL ended; each member says what it means.
 
-    OK = "ok"
-    BAD_URL = "bad-url"
-    REFUSED_ADDRESS = "refused-address"
-    UNREACHABLE = "unreachable"
-    TIMEOUT = "timeout"
-    HTTP_ERROR = "http-error"
-    TOO_LARGE = "too-large"
-    NOT_AN_IMAGE = "not-an-image"
-    TOO_MANY_PIXELS = "too-many-pixels"
+    Attributes:
+        meaning: One line for a person.
+    """
+
+    meaning: str
+
+    OK = "ok", "an image came, whole"
+    ANIMATED = "animated", "an animation came, whole: its first frame is what counts"
+    BAD_URL = "bad-url", "not an http or https URL"
+    REFUSED_ADDRESS = "refused-address", "a private, loopback, link-local or metadata address"
+    DNS_ERROR = "dns-error", "the name stands for no address"
+    UNREACHABLE = "unreachable", "no connection, or it broke before an answer"
+    TLS_ERROR = "tls-error", "the server's certificate or TLS is wrong"
+    TIMEOUT = "timeout", "no connection, no next byte or no whole answer in time"
+    BAD_ANSWER = "bad-answer", "what answered breaks the rules of HTTP"
+    HTTP_ERROR = "http-error", "an HTTP code other than 200"
+    TOO_MANY_REDIRECTS = "too-many-redirects", "redirects in a loop, or too many of them"
+    RATE_LIMITED = "rate-limited", "the server asks to come back later than the run waits"
+    ROBOTS_TXT = "robots-txt", "the site's robots.txt does not let us"
+    X_ROBOTS_TAG = "x-robots-tag", "X-Robots-Tag: noai, noimageai, noindex or noimageindex"
+    TDM_RESERVED = "tdm-reserved", "TDMRep: rights to text and data mining are reserved"
+    NOT_ALLOWED = "not-allowed", "not on the run's allow-list"
+    BLOCKED = "blocked", "on the run's block-list"
+    EMPTY = "empty", "no bytes at all"
+    TRUNCATED = "truncated", "the image ends too early"
+    TOO_LARGE = "too-large", "more bytes than the run allows"
+    TOO_SMALL = "too-small", "fewer pixels a side than the run wants: a tracker, an icon"
+    TOO_MANY_PIXELS = "too-many-pixels", "more pixels than the run allows: a decompression bomb"
+    WEB_PAGE = "web-page", "HTML where an image was promised"
+    UNLISTED_FORMAT = "unlisted-format", "an image, but not of a format on the list: SVG, say"
+    NOT_AN_IMAGE = "not-an-image", "bytes that are no image, or a damaged one"
+
+    def __new__(cls, value: str, meaning: str = "") -> DownloadStatus:
+        """Make a member of its value and its meaning."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    @property
+    def has_image(self) -> bool:
+        """Whether the bytes were kept."""
+        return self in (DownloadStatus.OK, DownloadStatus.ANIMATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +138,9 @@ class Download:
         status: How it ended.
         reason: One line for a person; empty when ``status`` is ok.
         http_code: The last answer's status code; ``None`` where no server answered.
-        content: The bytes; ``None`` unless ``status`` is ok.
+        content: The bytes; ``None`` unless the status has an image.
         sha256: Hex digest of ``content``.
+        md5: Hex digest of ``content``: what LAION's own tables know images by.
         width: Pixels, as the picture is to be seen (EXIF orientation applied).
         height: Pixels, likewise.
         format: Pillow's name of the format, such as ``"JPEG"``.
@@ -119,6 +154,7 @@ class Download:
     http_code: int | None = None
     content: bytes | None = None
     sha256: str | None = None
+    md5: str | None = None
     width: int | None = None
     height: int | None = None
     format: str | None = None

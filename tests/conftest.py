@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["laion_eo.testing.fixtures", "pytester"]
+pytest_plugins = ["laion_eo.testing.fixtures"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import laion_eo
 from laion_eo.config import RunFile
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +36,7 @@ def written(tmp_path: Path) -> Path:
 
 
 def call(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(folder), str(ROOT)])
+    path = os.pathsep.join([str(folder), str(Path(laion_eo.__file__).parents[1])])
     return subprocess.run(
         [sys.executable, "-m", *args],
         cwd=folder,

@@ -40,9 +40,9 @@ def laion_eo_normalizers() -> Sequence[type[Normalizer]]:
 @hookimpl
 def laion_eo_augmenters() -> Sequence[type[Augmenter]]:
     """Register the augmenters, the paper's first."""
-    from laion_eo.builtin.augmenters import NoAugmenter
+    from laion_eo.builtin.augmenters import Crops, NoAugmenter, Rotations
 
-    return [NoAugmenter]
+    return [NoAugmenter, Crops, Rotations]
 
 
 @hookimpl
@@ -65,7 +65,7 @@ def laion_eo_retrievers() -> Sequence[type[Retriever]]:
 @hookimpl
 def laion_eo_downloaders() -> Sequence[type[Downloader]]:
     """Register the downloaders."""
-    from laion_eo.builtin.http_download import HttpDownloader
+    from laion_eo.builtin.http.downloader import HttpDownloader
 
     return [HttpDownloader]
 
@@ -73,17 +73,20 @@ def laion_eo_downloaders() -> Sequence[type[Downloader]]:
 @hookimpl
 def laion_eo_scorers() -> Sequence[type[Scorer]]:
     """Register the scorers."""
+    from laion_eo.builtin.perceptual_hash import PerceptualHash, StoredEmbedding
     from laion_eo.builtin.similarity import ImageSimilarity, TextSimilarity
 
-    return [ImageSimilarity, TextSimilarity]
+    return [ImageSimilarity, TextSimilarity, PerceptualHash, StoredEmbedding]
 
 
 @hookimpl
 def laion_eo_filters() -> Sequence[type[Filter]]:
     """Register the filters."""
-    from laion_eo.builtin.filters import Duplicates, MinSize, SimilarityThreshold
+    from laion_eo.builtin.allow_list import AllowListFilter
+    from laion_eo.builtin.duplicates import Duplicates
+    from laion_eo.builtin.filters import MinSize, SimilarityThreshold
 
-    return [MinSize, SimilarityThreshold, Duplicates]
+    return [MinSize, SimilarityThreshold, Duplicates, AllowListFilter]
 
 
 @hookimpl

@@ -6,6 +6,7 @@ The pool has the layout of clip-retrieval: ``img_emb/*.npy``, (rows, dim) each, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -89,6 +90,14 @@ class ExactScan(Retriever):
         """Return the rows of the pool and the bytes of its vectors."""
         size = sum(vectors.stat().st_size for vectors, _ in self._shards)
         return PoolSize(int(self._starts[-1]), size)
+
+    def before_re_laion(self) -> bool:
+        """Tell whether the run file or the pool's ``index.json`` marks the pool so."""
+        try:
+            about = json.loads((self.config.pool / "index.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            about = {}
+        return super().before_re_laion() or bool(about.get("before_re_laion"))
 
     def search(self, queries: Embeddings, k: int) -> Neighbors:
         """Find the k nearest rows of each query.

@@ -1,4 +1,4 @@
-"""Filters ``min-size``, ``similarity-threshold`` and ``duplicates``."""
+"""Filters ``min-size`` and ``similarity-threshold``."""
 
 from __future__ import annotations
 
@@ -110,44 +110,3 @@ class SimilarityThreshold(Filter):
     def facts(self) -> dict[str, JSON]:
         """Return the thresholds, and how they came about."""
         return self._facts
-
-
-class Duplicates(Filter):
-    """Keeps one row per URL and one per content (section 2.4)."""
-
-    name = "duplicates"
-    summary = "keeps one row per URL and per image content"
-
-    class Config(ComponentConfig):
-        """Options.
-
-        Attributes:
-            by: What makes two rows the same: columns, each judged on its own.
-        """
-
-        by: tuple[str, ...] = ("url", "sha256")
-
-    config: Config
-
-    def fit(self, table: pa.Table) -> None:
-        """Choose what stays of each group: the row most similar to its anchor, then the first."""
-        similarity = (
-            "image_similarity" if "image_similarity" in table.column_names else "fast_similarity"
-        )
-        order = np.argsort(-table[similarity].to_numpy(), kind="stable")
-        ids = table["id"].to_pylist()
-        columns = {name: table[name].to_pylist() for name in self.config.by}
-        kept_by: dict[tuple[str, object], int] = {}
-        self._reasons: dict[int, str] = {}
-        for place in order.tolist():
-            keys = [(name, values[place]) for name, values in columns.items()]
-            twin = next(((key, kept_by[key]) for key in keys if key in kept_by), None)
-            if twin:
-                self._reasons[ids[place]] = f"same {twin[0][0]} as id {twin[1]}"
-            else:
-                kept_by |= {key: ids[place] for key in keys if key[1] is not None}
-
-    def keep(self, batch: pa.Table) -> Verdict:
-        """Judge the rows' ids."""
-        reasons = [self._reasons.get(row, "") for row in batch["id"].to_pylist()]
-        return Verdict(np.array([not reason for reason in reasons], dtype=bool), reasons)

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from laion_eo.pipeline import RunResult
 from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.schema import DOWNLOAD_STATUSES
+from laion_eo.types import DownloadStatus
 
 
 def print_run(result: RunResult, console: Console) -> None:
@@ -21,17 +24,49 @@ def print_run(result: RunResult, console: Console) -> None:
         for place, (what, count) in enumerate(stage["counts"].items()):
             table.add_row(name if place == 0 else "", what, f"{count:,}")
     console.print(table)
+    print_downloads(result.folder, console)
     _print_drops(result.folder, console)
     _print_anchors(result.folder, console)
     for name, facts in result.manifest["stages"]["verdicts"]["facts"].items():
-        for column, how in facts.items():
-            console.print(f"{name}: {column} >= {how['threshold']} ({how['how']})")
+        for what, how in facts.items():
+            if isinstance(how, dict):
+                how = f">= {how['threshold']} ({how['how']})"
+            console.print(f"{name}: {what} {how}")
     if not result.ran:
         console.print("Everything was up to date: nothing was run.")
     config = next(path.name for path in sorted(result.dataset.iterdir()) if path.is_dir())
     console.print("\nLoad the dataset with")
     call = f'load_dataset("{result.dataset}", "{config}", split="train")'
     console.print(f"  from datasets import load_dataset; {call}", soft_wrap=True)
+
+
+def print_downloads(folder: Path, console: Console) -> None:
+    """Print how many URLs failed and why, names that no longer resolve apart.
+
+    Args:
+        folder: The run directory.
+        console: Where to.
+    """
+    downloads = RunDir(folder).read("downloads", ["status", "http_code", "reason"])
+    rows = [row for row in downloads.to_pylist() if not DownloadStatus(row["status"]).has_image]
+    if not rows:
+        return
+    table = Table("download", "HTTP", "URLs", "share", "meaning", "for example")
+    table.title, table.title_justify = "Not downloaded, and why", "left"
+    # A code says more only where the status is about codes.
+    kinds = [(row["status"], row["http_code"] if "http" in row["status"] else None) for row in rows]
+    examples = dict(zip(reversed(kinds), (row["reason"] for row in reversed(rows)), strict=True))
+    for (status, code), count in Counter(kinds).most_common():
+        share = f"{count / downloads.num_rows:.1%}"
+        example = escape(examples[status, code])
+        meaning = DOWNLOAD_STATUSES.get(status, "")
+        table.add_row(status, str(code or ""), f"{count:,}", share, meaning, example)
+    console.print(table)
+    dead = sum(status == DownloadStatus.DNS_ERROR for status, _ in kinds)
+    console.print(
+        f"Names that no longer resolve: {dead:,} of {downloads.num_rows:,} URLs; "
+        f"everything else that failed: {len(rows) - dead:,}."
+    )
 
 
 def _print_drops(folder: Path, console: Console) -> None:

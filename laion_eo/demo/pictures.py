@@ -74,7 +74,7 @@ def lay_out(folder: Path) -> None:
         rows.append((f"{_name(place)}.jpg", POOL_PLACES[place]))
         crop.save(web / rows[-1][0], quality=90)
     rows += list(_crowd(web))
-    rows += _blemishes(web, rows[0][0], rows[1][0])
+    rows += _blemishes(web, rows[0][0])
     with (web / "pairs.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([("file", "caption"), *rows])
 
@@ -115,13 +115,13 @@ def _crowd(web: Path) -> Iterator[tuple[str, str]]:
                 yield f"{stem}_{number}.jpg", f"{caption}, detail"
 
 
-def _blemishes(web: Path, first: str, second: str) -> list[tuple[str, str]]:
-    """Write what makes the web the web, out of two good images."""
-    shutil.copy(web / first, web / "copy.jpg")
-    with Image.open(web / first) as image:
+def _blemishes(web: Path, good: str) -> list[tuple[str, str]]:
+    """Write what makes the web the web, out of one good image."""
+    shutil.copy(web / good, web / "copy.jpg")
+    with Image.open(web / good) as image:
         image.resize((120, 120)).save(web / "thumbnail.jpg")
         image.save(web / "moved.jpg", quality=80)
-    whole = (web / second).read_bytes()
+    whole = (web / good).read_bytes()
     (web / "damaged.jpg").write_bytes(whole)
     (web / "web_page.jpg").write_bytes(whole)
     return [

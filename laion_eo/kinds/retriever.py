@@ -20,9 +20,15 @@ class RetrieverConfig(ComponentConfig):
 
     Attributes:
         k: Neighbours asked for per anchor: 100 in ver-0, 1,000 in ver-1.
+        before_re_laion: Whether the pool was made before Re-LAION took out what must not be had
+            (LAION-400M, LAION-5B and what derives from them): the run then needs the downloader's
+            ``allow_list``.
+        no_allow_list_because: Why this run does without one; recorded with the run.
     """
 
     k: int = Field(default=1000, ge=1)
+    before_re_laion: bool = False
+    no_allow_list_because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,10 @@ class Retriever(Component):
     def pool_size(self) -> PoolSize | None:
         """Return the pool's size, if that is cheap to know."""
         return None
+
+    def before_re_laion(self) -> bool:
+        """Tell whether the pool is marked as made before Re-LAION, by the run file or by itself."""
+        return self.config.before_re_laion
 
     def expected_columns(self) -> Sequence[str]:
         """Return the columns that ``lookup`` must give."""

@@ -167,18 +167,22 @@ def check_download(component: Component, value: Download, asked: Collection[str]
     Its ``sha256`` and ``format`` name a file of the run directory, so they are not taken on trust.
 
     Raises:
-        RunError: It is of another URL, or its content, size, hash or format are missing or wrong.
+        RunError: It is of another URL, or of one that was answered already, or its content, size,
+            hash or format are missing or wrong.
     """
     _of_type(component, value, Download)
     if value.url not in asked:
         raise fail(component, f"a download of {value.url!r}, which was not asked for")
     if not isinstance(value.status, DownloadStatus):
         raise fail(component, f"a DownloadStatus wanted, got {value.status!r}")
-    if value.status is not DownloadStatus.OK:
+    if not value.status.has_image:
         return value
     whole = isinstance(value.content, bytes) and value.width and value.height
     if not whole or value.format not in FORMATS:
-        raise fail(component, f"{value.url!r} is ok but lacks its bytes, size or a known format")
+        raise fail(
+            component,
+            f"{value.url!r} is {value.status} but lacks its bytes, size or a known format",
+        )
     if value.sha256 != hashlib.sha256(value.content or b"").hexdigest():
         raise fail(component, f"{value.url!r}: the sha256 is not that of its bytes")
     return value

@@ -102,6 +102,11 @@ class RunDir:
         if not path.exists():
             write_atomically(path, content)
 
+    def sweep_images(self) -> None:
+        """Delete what a killed process left half-written among the images."""
+        for leftover in self.images.glob(f"*{_WORKING}"):
+            leftover.unlink()
+
     def part(self, stage: str, index: int, fingerprint: str) -> Path:
         """Return the path of one part of a stage's table."""
         return self.path / stage / f"part-{index:05d}-{fingerprint}.parquet"

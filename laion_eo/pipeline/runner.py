@@ -23,6 +23,7 @@ from laion_eo.pipeline.blame import culprit, naming_culprits
 from laion_eo.pipeline.engine import Engine, LocalEngine
 from laion_eo.pipeline.manifest import describe
 from laion_eo.pipeline.run_dir import RunDir, StageRecord
+from laion_eo.pipeline.safety import check_allow_list
 from laion_eo.pipeline.stages import STAGES, Stage
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
@@ -76,6 +77,7 @@ class Runner:
         run_file = RunFile.load(source, overrides)
         context = Context(work_dir=out, seed=run_file.config.seed, progress=self._progress)
         self.bench = Workbench(run_file, self.registry, context)
+        check_allow_list(self.bench)
         self.stages: list[Stage] = [stage(self.bench, self.run_dir) for stage in STAGES]
 
     def _progress(self, done: int, total: int) -> None:
@@ -124,15 +126,16 @@ class Runner:
     def _run(self) -> RunResult:
         self.run_dir.write_text("run.toml", tomli_w.dumps(_without_none(self.bench.resolved())))
         hook = self.registry.manager.hook
-        manifest = describe(self.bench, self.run_dir)
-        hook.laion_eo_before_run(stages=[stage.name for stage in self.stages], manifest=manifest)
+        names = [stage.name for stage in self.stages]
+        manifest = describe(self.bench, self.run_dir, names)
+        hook.laion_eo_before_run(stages=names, manifest=manifest)
         ran = []
         wanted = self.fingerprints()
         for stage in self.stages:
             if not self.up_to_date(stage, wanted[stage.name]):
                 self._run_stage(stage, wanted[stage.name])
                 ran.append(stage.name)
-        manifest |= describe(self.bench, self.run_dir)
+        manifest |= describe(self.bench, self.run_dir, names)
         hook.laion_eo_after_run(manifest=manifest)
         self.run_dir.write_text("manifest.json", json.dumps(manifest, indent=1, default=str) + "\n")
         return RunResult(self.run_dir.path, manifest, ran)

@@ -83,7 +83,7 @@ def run_data(anchors: Path, pool: Path) -> dict[str, JSON]:
         "normalizer": {"use": "none"},
         "embedder": {"use": "colours"},
         "retriever": {"use": "exact-scan", "pool": str(pool), "k": 35},
-        "downloader": {"use": "http", "allow_hosts": ["127.0.0.1"], "retries": 0},
+        "downloader": {"use": "http", "allow_hosts": ["127.0.0.1"], "retries": 0, "delay": 0.0},
         "scorers": [
             {"use": "image-similarity"},
             {"use": "text-similarity", "prompt": "a green image"},

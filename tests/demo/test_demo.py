@@ -40,4 +40,6 @@ def test_the_demo_finds_the_satellite_pictures(tmp_path: Path) -> None:
     assert len(satellite) >= 0.8 * len(urls)
     assert len(satellite) >= 0.5 * len(POOL_PLACES)
     reasons = set(RunDir(result.folder).read("verdicts")["filter"].drop_null().to_pylist())
-    assert {"download", "decode", "min-size", "duplicates"} <= reasons
+    assert {"download", "min-size", "duplicates"} <= reasons
+    statuses = set(RunDir(result.folder).read("downloads")["status"].to_pylist())
+    assert {"ok", "http-error", "truncated", "web-page"} <= statuses

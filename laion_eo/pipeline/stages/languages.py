@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from laion_eo.component import Component
 from laion_eo.kinds import LanguageTagger
@@ -17,7 +16,6 @@ from laion_eo.pipeline.contract import check_tags
 from laion_eo.pipeline.stages.assemble import with_downloads
 from laion_eo.pipeline.stages.base import ShardedStage, row_ranges
 from laion_eo.schema import LANGUAGES
-from laion_eo.types import DownloadStatus
 
 BATCH = 4096
 
@@ -35,7 +33,7 @@ class Languages(ShardedStage[tuple[int, int]]):
     @cached_property
     def _table(self) -> pa.Table:
         table = with_downloads(self.run_dir)
-        return table.filter(pc.equal(table["status"], DownloadStatus.OK.value))
+        return table.filter(table["filename"].is_valid())
 
     def shards(self) -> Sequence[tuple[int, int]]:
         """Return ranges of the downloaded candidates."""

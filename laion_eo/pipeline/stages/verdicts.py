@@ -88,7 +88,7 @@ def _refuse_missing(
     columns = ("status", "status_reason", "image_error")
     rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
     for place, (status, status_reason, image_error) in enumerate(rows):
-        if status != DownloadStatus.OK:
+        if not DownloadStatus(status).has_image:
             culprit[place], reason[place] = DOWNLOAD, f"{status}: {status_reason}"
         elif image_error is not None:
             culprit[place], reason[place] = DECODE, image_error

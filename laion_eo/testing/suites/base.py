@@ -60,7 +60,7 @@ class ComponentTests:
         """The docstring of Config names each option; ``laion-eo plugins NAME`` shows it."""
         bases = [base for base in self.component_cls.__mro__[1:] if issubclass(base, Component)]
         inherited = {key for base in bases for key in base.Config.model_fields}
-        documented = self.component_cls.Config.__doc__ or ""
+        documented = "\n".join(cls.__doc__ or "" for cls in self.component_cls.Config.__mro__)
         for option in self.component_cls.Config.model_fields.keys() - inherited:
             assert f"{option}:" in documented
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from laion_eo.builtin.exact_scan import ExactScan
 from laion_eo.builtin.folder import Folder
-from laion_eo.builtin.http_download import HttpDownloader
+from laion_eo.builtin.http.downloader import HttpDownloader
 from laion_eo.kinds import PoolSize
 from laion_eo.testing import random_unit, suites, write_pool
 from laion_eo.types import Download, DownloadStatus, Neighbors
@@ -126,7 +126,7 @@ class TestBoasts(OverPool):
 
 
 class OnLoopback(suites.DownloaderTests):
-    options = {"allow_hosts": ["127.0.0.1"], "retries": 0}
+    options = {"allow_hosts": ["127.0.0.1"], "retries": 0, "delay": 0.0}
 
 
 class Changing(HttpDownloader):

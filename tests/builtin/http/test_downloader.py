@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from laion_eo.builtin.http.downloader import HttpDownloader
+from laion_eo.component import Context
+from laion_eo.errors import DataError
+from laion_eo.testing.hostile_files import encoded, photo
+from laion_eo.testing.loopback import serve_connections
+from laion_eo.types import JSON, DownloadStatus
+
+JPEG = encoded(photo(), "JPEG")
+
+
+def downloader(**options: JSON) -> HttpDownloader:
+    config = {"allow_hosts": ["127.0.0.1", "localhost"], "delay": 0.0, "retries": 0, **options}
+    return HttpDownloader(HttpDownloader.Config.model_validate(config), Context())
+
+
+async def serve_jpeg(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    request = await reader.readuntil(b"\r\n\r\n")
+    if b"Host: localhost" in request:
+        await asyncio.sleep(3600)
+    found = b".jpg" in request.split(b"\r\n")[0]
+    writer.write(
+        b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+        % (b"200 OK" if found else b"404 Not Found", len(JPEG) if found else 0)
+    )
+    writer.write(JPEG if found else b"")
+
+
+def test_a_silent_host_holds_up_nobody_else() -> None:
+    """Its URLs come first and are more than the requests at a time; the others do not wait."""
+    with serve_connections(serve_jpeg) as port:
+        silent = [f"http://localhost:{port}/{n}.jpg" for n in range(40)]
+        quick = [f"http://127.0.0.1:{port}/{n}.jpg" for n in range(40)]
+        found = downloader(concurrency=8, per_host=4, idle_timeout=2.0).download(silent + quick)
+        first = [next(found).url for _ in range(40)]
+        found.close()  # type: ignore[attr-defined]
+    assert first and set(first) == set(quick)
+
+
+def test_stopping_early_stops_the_thread() -> None:
+    with serve_connections(serve_jpeg) as port:
+        urls = [f"http://localhost:{port}/1.jpg", f"http://127.0.0.1:{port}/2.jpg"]
+        found = downloader().download(urls)
+        assert next(found).status is DownloadStatus.OK
+        found.close()  # type: ignore[attr-defined]
+    assert "laion-eo-download" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_slow_reader_bounds_what_is_fetched_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    from laion_eo.builtin.http import lanes
+
+    monkeypatch.setattr(lanes, "HANDOFF_BYTES", 10 * len(JPEG))
+    asked = 0
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await serve_jpeg(reader, writer)
+
+    with serve_connections(count) as port:
+        urls = [f"http://127.0.0.1:{port}/{n}.jpg" for n in range(300)]
+        found = downloader(concurrency=4, per_host=4).download(urls)
+        next(found)
+        time.sleep(1.0)  # time for all 300, were there no bound
+        ahead = asked
+        assert len(list(found)) == 299
+    assert ahead < 40
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "no url", "http://", "http:///x.jpg", "http://[::1", "http://a:b/", "\x00", "ftp://x/"],
+)
+def test_what_is_no_url_is_a_status(url: str) -> None:
+    [got] = downloader().download([url])
+    assert (got.url, got.status) == (url, DownloadStatus.BAD_URL)
+
+
+def test_files_are_read_only_where_the_run_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a b.jpg").write_bytes(JPEG)
+    url = (tmp_path / "a b.jpg").as_uri()
+    assert [got.status for got in downloader().download([url])] == [DownloadStatus.BAD_URL]
+    urls = [url, (tmp_path / "none.jpg").as_uri()]
+    statuses = {got.url: got.status for got in downloader(allow_files=True).download(urls)}
+    assert statuses == dict(zip(urls, [DownloadStatus.OK, DownloadStatus.UNREACHABLE], strict=True))
+
+
+def test_a_missing_list_stops_the_run_before_any_request(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="block-list cannot be read"):
+        list(downloader(block_list=str(tmp_path / "none.txt")).download(["http://127.0.0.1:1/"]))

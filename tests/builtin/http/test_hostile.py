@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from laion_eo.builtin.http.downloader import HttpDownloader
+from laion_eo.component import Context
+from laion_eo.testing.hostile import Case, HostileServer, serve_hostile
+from laion_eo.testing.hostile_cases import CASES
+from laion_eo.types import JSON, Download, DownloadStatus
+
+TIMEOUT = 3.0
+MAX_BYTES = 2**20
+OPTIONS: dict[str, JSON] = {
+    "allow_hosts": ["127.0.0.1", "localhost"],
+    "concurrency": 128,
+    "per_host": 128,
+    "delay": 0.0,
+    "timeout": TIMEOUT,
+    "idle_timeout": 1.0,
+    "retries": 1,
+    "max_bytes": MAX_BYTES,
+}
+MEMORY_BOUND = 48 * 2**20
+"""Bytes that the whole hostile web may cost a process above what its imports take."""
+
+
+@dataclass
+class Outcome:
+    server: HostileServer
+    downloads: dict[str, Download]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def outcome() -> Iterator[Outcome]:
+    """All cases at once, as one run meets them: nobody's trick may cost another's image."""
+    with serve_hostile() as server:
+        downloader = HttpDownloader(HttpDownloader.Config.model_validate(OPTIONS), Context())
+        started = time.monotonic()
+        found = list(downloader.download([server.url(case) for case in CASES]))
+        assert len(found) == len(CASES)
+        seconds = time.monotonic() - started
+        yield Outcome(server, {download.url: download for download in found}, seconds)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_case_ends_in_its_documented_status(outcome: Outcome, case: Case) -> None:
+    got = outcome.downloads[outcome.server.url(case)]
+    assert (got.status, got.http_code) == (case.status, case.http_code), got.reason
+    assert (got.content is not None) == case.status.has_image
+    assert bool(got.reason) != case.status.has_image
+    assert got.fetched_at is not None
+    if case.size:
+        assert (got.width, got.height) == case.size
+
+
+def test_there_are_many_cases_and_every_name_is_its_own() -> None:
+    assert len(CASES) >= 40
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+def test_statuses_that_the_server_cannot_cause_are_few() -> None:
+    # Each of these has a test of its own in this folder.
+    elsewhere = {DownloadStatus.DNS_ERROR, DownloadStatus.NOT_ALLOWED, DownloadStatus.BLOCKED}
+    assert {case.status for case in CASES} | elsewhere == set(DownloadStatus)
+
+
+def test_no_try_outlasts_its_timeout(outcome: Outcome) -> None:
+    # Not a speed test: two tries, the wait between them and the slowest answers, side by side.
+    assert outcome.seconds < 4 * TIMEOUT
+
+
+def test_disallowed_paths_are_never_asked_for(outcome: Outcome) -> None:
+    assert outcome.server.visits["/robots.txt"] == 2  # one for each host and port
+    for name in ("robots-disallowed", "tdm-listed"):
+        assert outcome.server.visits[f"/case/{name}"] == 0
+
+
+def test_no_retry_where_it_cannot_help(outcome: Outcome) -> None:
+    for name in ("code-404", "html", "not-http", "endless", "slow-drip", "limited", "noai"):
+        assert outcome.server.visits[f"/case/{name}"] == 1, name
+    for name in ("code-503", "reset-in-body"):
+        assert outcome.server.visits[f"/case/{name}"] == 2, name
+
+
+CLIENT = """
+import json, re, sys
+from pathlib import Path
+from laion_eo.builtin.http.downloader import HttpDownloader
+from laion_eo.component import Context
+options, urls = json.load(sys.stdin)
+downloader = HttpDownloader(HttpDownloader.Config.model_validate(options), Context())
+# Not ru_maxrss: a child begins with its parent's.
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+before = peak()
+rows = sum(1 for _ in downloader.download(urls))
+json.dump([rows, peak() - before], sys.stdout)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def test_memory_stays_bounded() -> None:
+    """In a process of its own: every trap three times over, all of them at once."""
+    with serve_hostile() as server:
+        urls = [
+            f"{server.url(case)}?{n}"
+            for n in range(3)
+            for case in CASES
+            if "limited" not in case.name
+        ]
+        text = json.dumps([OPTIONS | {"retries": 0}, urls])
+        done = subprocess.run(
+            [sys.executable, "-c", CLIENT], input=text, capture_output=True, text=True, check=True
+        )
+    rows, grown = json.loads(done.stdout)
+    assert rows == len(urls)
+    assert grown < MEMORY_BOUND

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pyarrow as pa
+from rich.console import Console
+
+from laion_eo.cli.summary import print_downloads
+from laion_eo.pipeline.run_dir import RunDir, StageRecord
+from laion_eo.schema import DOWNLOADS
+from laion_eo.types import DownloadStatus
+
+
+def test_failures_are_counted_by_reason_and_dead_names_apart(tmp_path: Path) -> None:
+    entries = [
+        *[(DownloadStatus.OK, 200, "")] * 5,
+        *[(DownloadStatus.DNS_ERROR, None, "gone.test: not known")] * 3,
+        *[(DownloadStatus.HTTP_ERROR, 404, "HTTP 404 Not Found [bold]")] * 2,
+        *[(DownloadStatus.HTTP_ERROR, 403, "HTTP 403 Forbidden")] * 1,
+        *[(DownloadStatus.TRUNCATED, 200, "half")] * 1,
+    ]
+    rows = [{"status": s.value, "http_code": c, "reason": r} for s, c, r in entries]
+    run_dir = RunDir(tmp_path)
+    run_dir.write_part("downloads", 0, "f0", pa.Table.from_pylist(rows, schema=DOWNLOADS))
+    run_dir.complete("downloads", StageRecord("f0", 1, 0.0))
+    out = io.StringIO()
+    print_downloads(tmp_path, Console(file=out, width=200))
+    text = out.getvalue()
+    lines = {" ".join(line.replace("│", " ").split()) for line in text.splitlines()}
+    assert "dns-error 3 25.0% the name stands for no address gone.test: not known" in lines
+    assert "http-error 404 2 16.7% an HTTP code other than 200 HTTP 404 Not Found [bold]" in lines
+    assert "http-error 403 1 8.3% an HTTP code other than 200 HTTP 403 Forbidden" in lines
+    assert "truncated 1 8.3% the image ends too early half" in lines
+    assert "Names that no longer resolve: 3 of 12 URLs; everything else that failed: 4." in lines
+
+
+def test_nothing_is_said_where_nothing_failed(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    run_dir.write_part(
+        "downloads", 0, "f0", pa.Table.from_pylist([{"status": "ok"}], schema=DOWNLOADS)
+    )
+    run_dir.complete("downloads", StageRecord("f0", 1, 0.0))
+    out = io.StringIO()
+    print_downloads(tmp_path, Console(file=out))
+    assert out.getvalue() == ""
