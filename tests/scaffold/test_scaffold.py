@@ -61,6 +61,19 @@ def test_every_kind_passes_its_tests_as_generated(tmp_path: Path) -> None:
     for kind in NAMES:
         assert f"my-{kind} 0.1.0" in listed.stdout
     assert not listed.stderr
+    # --help loads the plugins, for their commands, but none of their components.
+    code = (
+        "import sys; sys.argv = ['laion-eo', '--help']\n"
+        "from laion_eo.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print('LOADED', *sorted(m for m in sys.modules if m.startswith('my_')))"
+    )
+    helped = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    packages = sorted(f"my_{kind.replace('-', '_')}" for kind in NAMES)
+    assert helped.stdout.splitlines()[-1].split() == ["LOADED", *packages]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
