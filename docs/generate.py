@@ -5,12 +5,14 @@ With ``--check`` it writes nothing and fails where a page is not what the code s
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
+from inspect import getdoc, isfunction, signature
 from pathlib import Path
 
 import click
+from kind_pages import every_suite, kind_page, list_of_fixtures, list_of_kinds
 
 from laion_eo import hookspecs
 from laion_eo.cli import COMMANDS, cli
@@ -26,11 +28,11 @@ NOTE = "<!-- Written by docs/generate.py from the code: edit that, not this. -->
 
 def hooks() -> str:
     """Return the page of the hooks, in the order of ``hookspecs.py``."""
-    parts = ["# Hooks", "", inspect.getdoc(hookspecs) or ""]
+    parts = ["# Hooks", "", getdoc(hookspecs) or ""]
     for name, function in vars(hookspecs).items():
-        if name.startswith(f"{PROJECT}_") and inspect.isfunction(function):
-            arguments = ", ".join(inspect.signature(function).parameters)
-            parts += ["", f"## `{name}({arguments})`", "", inspect.getdoc(function) or ""]
+        if name.startswith(f"{PROJECT}_") and isfunction(function):
+            arguments = ", ".join(signature(function).parameters)
+            parts += ["", f"## `{name}({arguments})`", "", getdoc(function) or ""]
     return "\n".join(parts)
 
 
@@ -64,15 +66,28 @@ def components() -> str:
     registry = Registry.discover()
     for kind in KINDS:
         table = f"[[{kind.table}]]" if kind.many else f"[{kind.table}]"
-        parts += ["", f"## {kind.name}: `{table}`", "", inspect.getdoc(kind.base) or ""]
+        parts += ["", f"## {kind.name}: `{table}`", "", getdoc(kind.base) or ""]
         for entry in registry.of_kind(kind):
             if entry.plugin == BUILTIN:
                 parts += ["", f"### `{entry.cls.name}`", "", *_describe(entry.cls)]
     return "\n".join(parts)
 
 
+def plugin_guide() -> str:
+    """Return the guide for plugin authors: its text, and the lists that the code has."""
+    text = (DOCS / "plugin_guide.md.in").read_text("utf-8")
+    lists = {
+        "kinds": list_of_kinds(),
+        "fixtures": list_of_fixtures(),
+        "every_suite": every_suite(),
+    }
+    for name, content in lists.items():
+        text = text.replace(f"{{{{ {name} }}}}", content)
+    return text
+
+
 def _describe(cls: type[Component]) -> list[str]:
-    lines = [inspect.getdoc(cls) or "", "", "| option | default |", "|---|---|"]
+    lines = [getdoc(cls) or "", "", "| option | default |", "|---|---|"]
     fields = cls.Config.model_fields
     for key, field in fields.items():
         if field.is_required():
@@ -80,7 +95,7 @@ def _describe(cls: type[Component]) -> list[str]:
         else:
             default = f"`{field.get_default(call_default_factory=True)!r}`"
         lines.append(f"| `{key}` | {default} |")
-    documented = inspect.getdoc(cls.Config) or ""
+    documented = getdoc(cls.Config) or ""
     return [*lines, "", "```text", documented, "```"] if fields else lines[:1]
 
 
@@ -89,6 +104,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
     "columns.md": columns,
     "components.md": components,
+    "plugins/README.md": plugin_guide,
+    **{f"plugins/{kind.name}.md": partial(kind_page, kind) for kind in KINDS},
 }
 
 

@@ -48,10 +48,12 @@ class Component(ABC):
         summary: One line for ``laion-eo plugins``.
         config: The checked options.
         context: What the run tells its components.
+        provider: Who registered it: plugin and distribution, for messages. The registry sets it.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    provider: str = "no plugin"
 
     class Config(ComponentConfig):
         """Options of the component."""

@@ -230,7 +230,7 @@ def laion_eo_publishers() -> Sequence[type[Publisher]]:
             summary = "copies the dataset to our server"
 
             def publish(self, release):
-                return our_server.upload(release.table, release.card)
+                return our_server.upload(release.folder)
     """
     raise AssertionError("a specification is never called")
 

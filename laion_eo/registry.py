@@ -8,16 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
+import click
 import pluggy
+import pyarrow as pa
 
 from laion_eo import builtin, hookspecs
 from laion_eo.component import Component, ComponentConfig, Context
 from laion_eo.config import Choice, validate
-from laion_eo.errors import PluginError, did_you_mean
+from laion_eo.errors import LaionEOError, PluginError, did_you_mean
 from laion_eo.hookspecs import PROJECT
-from laion_eo.kinds import KINDS, Kind
+from laion_eo.kinds import KINDS, Kind, Scorer
 
 BUILTIN = "builtin"
 _KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -38,6 +40,11 @@ class Entry:
     cls: type[Component]
     plugin: str
     distribution: str
+
+    @property
+    def provider(self) -> str:
+        """Plugin and distribution, for messages."""
+        return f"plugin {self.plugin!r} of {self.distribution}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,13 @@ class Registry:
         Args:
             plugins: Further plugin objects, for tests and notebooks.
         """
+        registry = cls.load(plugins)
+        registry._collect()
+        return registry
+
+    @classmethod
+    def load(cls, plugins: Sequence[ModuleType | object] = ()) -> Registry:
+        """Load the same plugins, for their hooks alone: no component is asked for."""
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(hookspecs)
         registry = cls(manager)
@@ -81,22 +95,21 @@ class Registry:
             registry._load(point)
         for plugin in plugins:
             registry.add(plugin)
-        registry._collect()
         return registry
 
     def add(
         self, plugin: object, name: str | None = None, distribution: str = "this program"
     ) -> None:
         """Register one plugin object; a plugin that names unknown hooks is noted as broken."""
-        registered = self.manager.register(plugin, name)
-        if registered is None:
-            return
-        self.distributions[registered] = distribution
         try:
+            registered = self.manager.register(plugin, name)
             self.manager.check_pending()
         except pluggy.PluginValidationError as error:
+            registered = self.manager.get_name(plugin) or str(name)
             self.manager.unregister(name=registered)
             self.broken.append(Broken(registered, distribution, _one_line(error)))
+        if registered is not None:
+            self.distributions[registered] = distribution
 
     def _load(self, point: EntryPoint) -> None:
         distribution = _distribution(point)
@@ -104,7 +117,7 @@ class Registry:
         name = f"{point.name} ({distribution})" if taken else point.name
         try:
             self.add(point.load(), name, distribution)
-        except Exception as error:  # noqa: BLE001 - a stranger's import may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's import
             self.broken.append(Broken(point.name, distribution, _one_line(error)))
 
     def _collect(self) -> None:
@@ -114,11 +127,41 @@ class Registry:
                 distribution = self.distributions[plugin]
                 try:
                     for component in implementation.function():
-                        _check_class(component, kind)
+                        check_class(component, kind)
                         self.entries.append(Entry(kind, component, plugin, distribution))
-                except Exception as error:  # noqa: BLE001 - as above
+                except Exception as error:  # noqa: BLE001 - a stranger's hook may raise anything
                     fault = f"{kind.hook}: {_one_line(error)}"
                     self.broken.append(Broken(plugin, distribution, fault))
+
+    def add_component(
+        self, kind: Kind, cls: type[Component], distribution: str = "this program"
+    ) -> None:
+        """Make one class available without a plugin: for tests and notebooks.
+
+        Raises:
+            TypeError: The class is not a whole component of the kind.
+        """
+        check_class(cls, kind)
+        self.entries.append(Entry(kind, cls, cls.__module__, distribution))
+
+    def add_commands(self, cli: click.Group) -> list[Broken]:
+        """Let each plugin add its commands.
+
+        Args:
+            cli: The command group.
+
+        Returns:
+            The plugins that failed to; the commands of the others are there.
+        """
+        broken = []
+        for implementation in self.manager.hook.laion_eo_add_commands.get_hookimpls():
+            try:
+                implementation.function(*(cli for _ in implementation.argnames))
+            except Exception as error:  # noqa: BLE001 - a stranger's hook may raise anything
+                plugin = implementation.plugin_name
+                fault = f"laion_eo_add_commands: {_one_line(error)}"
+                broken.append(Broken(plugin, self.distributions[plugin], fault))
+        return broken
 
     def of_kind(self, kind: Kind) -> Iterator[Entry]:
         """Yield the components of one kind, built-ins first."""
@@ -138,7 +181,7 @@ class Registry:
         prefix = f"{where}: " if where else ""
         found = [entry for entry in self.of_kind(kind) if entry.cls.name == name]
         if len(found) > 1:
-            owners = " and ".join(f"{e.distribution} (plugin {e.plugin!r})" for e in found)
+            owners = " and ".join(entry.provider for entry in found)
             raise PluginError(
                 f"{prefix}the {kind.name} {name!r} is registered by {owners}; uninstall one."
             )
@@ -162,13 +205,35 @@ class Registry:
         """Build the component that a run file chose; nothing heavy is loaded yet.
 
         Raises:
-            PluginError: There is no such component.
+            PluginError: There is no such component, or its own code fails on being built.
             ConfigError: Its options are wrong.
         """
         entry = self.find(kind, choice.use, where)
         place = f"{where or kind.table} ({kind.name} {choice.use!r})"
-        config = validate(entry.cls.Config, choice.options, place, base)
-        return entry.cls(config, context)
+        try:
+            config = validate(entry.cls.Config, choice.options, place, base)
+            component = entry.cls(config, context)
+        except LaionEOError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{place}: {entry.provider} cannot build it: {_one_line(error)}."
+            ) from error
+        component.provider = entry.provider
+        return component
+
+    def owner_of(self, code: CodeType) -> str | None:
+        """Return the plugin and distribution of a hook's implementation, or ``None``.
+
+        Args:
+            code: The code object of a frame.
+        """
+        for plugin, distribution in self.distributions.items():
+            for caller in self.manager.get_hookcallers(self.manager.get_plugin(plugin)) or ():
+                for implementation in caller.get_hookimpls():
+                    if getattr(implementation.function, "__code__", None) is code:
+                        return f"plugin {plugin!r} of {distribution}"
+        return None
 
 
 def _points() -> list[EntryPoint]:
@@ -185,7 +250,7 @@ def _distribution(point: EntryPoint) -> str:
     return "laion-eo" if point.name == BUILTIN else "an unknown distribution"
 
 
-def _check_class(component: object, kind: Kind) -> None:
+def check_class(component: object, kind: Kind) -> None:
     """Raise TypeError unless the object is a whole component of the kind."""
     if not (isinstance(component, type) and issubclass(component, kind.base)):
         raise TypeError(f"{component!r} is not a subclass of {kind.base.__name__}")
@@ -197,6 +262,10 @@ def _check_class(component: object, kind: Kind) -> None:
         raise TypeError(f"{label}: the name {component.name!r} is not kebab-case")
     if not issubclass(component.Config, ComponentConfig):
         raise TypeError(f"{label}.Config is not a subclass of ComponentConfig")
+    if issubclass(component, Scorer) and not isinstance(
+        getattr(component, "columns", None), pa.Schema
+    ):
+        raise TypeError(f"{label}.columns is not a pyarrow schema")
     if inspect.isabstract(component):
         missing = ", ".join(sorted(component.__abstractmethods__))
         raise TypeError(f"{label} lacks {missing}")

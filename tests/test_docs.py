@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -9,35 +12,72 @@ import pytest
 
 from laion_eo import hookspecs
 from laion_eo.kinds import KINDS
+from laion_eo.registry import Registry
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
+HOOKS = {
+    name: function
+    for name, function in vars(hookspecs).items()
+    if name.startswith("laion_eo_") and inspect.isfunction(function)
+}
+PAGES = ("hooks.md", "commands.md", "columns.md", "components.md", "plugins/README.md")
+
+
 @pytest.fixture(scope="module")
-def generate() -> ModuleType:
+def generate() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(DOCS))
     spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    sys.path.remove(str(DOCS))
 
 
-@pytest.mark.parametrize("page", ["hooks.md", "commands.md", "columns.md", "components.md"])
+@pytest.mark.parametrize("page", [*PAGES, *(f"plugins/{kind.name}.md" for kind in KINDS)])
 def test_the_page_is_what_the_code_says(page: str, generate: ModuleType) -> None:
     made = f"{generate.NOTE}\n{generate.PAGES[page]().rstrip()}\n"
     assert (DOCS / page).read_text("utf-8") == made
 
 
+def test_no_page_is_left_out(generate: ModuleType) -> None:
+    assert set(generate.PAGES) == {*PAGES, *(f"plugins/{kind.name}.md" for kind in KINDS)}
+
+
 def test_every_hook_is_documented_with_an_example() -> None:
-    hooks = {
-        name: function
-        for name, function in vars(hookspecs).items()
-        if name.startswith("laion_eo_") and inspect.isfunction(function)
-    }
-    assert {kind.hook for kind in KINDS} < set(hooks)
-    for name, function in hooks.items():
+    assert {kind.hook for kind in KINDS} < set(HOOKS)
+    for name, function in HOOKS.items():
         text = inspect.getdoc(function) or ""
         assert "Example::" in text, name
         for argument in inspect.signature(function).parameters:
             assert f"{argument}:" in text, f"{name}: {argument}"
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_is_used_in_the_guide(hook: str) -> None:
+    guide = "\n".join(page.read_text("utf-8") for page in (DOCS / "plugins").glob("*.md"))
+    implemented = re.findall(r"@hookimpl\ndef (laion_eo_\w+)\(", guide)
+    assert hook in implemented
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_is_tested(hook: str) -> None:
+    """A hook of a kind is tested by the packages of new-plugin; the others by name."""
+    if hook in {kind.hook for kind in KINDS}:
+        return
+    tests = [path for path in Path(__file__).parent.rglob("*.py") if path.name != "test_docs.py"]
+    assert any(f"def {hook}(" in path.read_text("utf-8") for path in tests)
+
+
+def test_the_guides_hooks_have_the_right_arguments(generate: ModuleType) -> None:
+    """Every Python block of the guide compiles; its hooks are registered without complaint."""
+    text = (DOCS / "plugins" / "README.md").read_text("utf-8")
+    block = next(
+        code for code in re.findall(r"```python\n(.*?)```", text, re.S) if "add_co" in code
+    )
+    module = ModuleType("guide")
+    exec(compile(block, "README.md", "exec"), vars(module))
+    assert not Registry.load([module]).broken

@@ -166,7 +166,7 @@ def test_every_component_says_what_it_is(kind: Kind) -> None:
         cls: type[Component] = entry.cls
         assert cls.summary
         assert len(cls.summary) <= 72
-        documented = "".join(base.__doc__ or "" for base in cls.Config.__mro__)
+        documented = "\n".join(base.__doc__ or "" for base in cls.Config.__mro__)
         for field in cls.Config.model_fields:
             inherited = field in kind.base.Config.model_fields
             assert inherited or f"{field}:" in documented, f"{cls.name}: {field} is not documented"

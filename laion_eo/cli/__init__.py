@@ -24,6 +24,7 @@ COMMANDS = {
     "pull": "Fetch a release, so that load_dataset finds it by its bare name.",
     "check-links": "Say which of a dataset's images are still there.",
     "plugins": "List the components that run files can use.",
+    "new-plugin": "Make an installable plugin package to start from.",
 }
 
 
@@ -32,6 +33,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of the work, plugins' commands last."""
+        self._add_plugins(ctx)
         return [*COMMANDS, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -41,10 +43,24 @@ class LazyGroup(click.Group):
             command = module.command
             assert isinstance(command, click.Command)
             return command
+        self._add_plugins(ctx)
         return super().get_command(ctx, cmd_name)
+
+    def _add_plugins(self, ctx: click.Context) -> None:
+        """Let plugins add commands, once a call, and only where one of theirs may be meant."""
+        if ctx.meta.setdefault(f"{__name__}.plugins", self) is not self:
+            return
+        ctx.meta[f"{__name__}.plugins"] = "added"
+        # laion-eo alone has none to add, and then nothing is loaded.
+        if any(point.value != BUILTIN_PLUGIN for point in entry_points(group="laion_eo")):
+            from laion_eo.registry import Registry
+
+            for broken in Registry.load().add_commands(self):
+                click.echo(f"laion-eo: {broken}", err=True)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
+        self._add_plugins(ctx)
         rows = list(COMMANDS.items())
         for name in super().list_commands(ctx):
             command = super().get_command(ctx, name)
@@ -68,18 +84,9 @@ def cli() -> None:
     """
 
 
-def _add_plugin_commands() -> None:
-    """Let plugins add commands; laion-eo alone has none to add, and then nothing is loaded."""
-    if any(point.value != BUILTIN_PLUGIN for point in entry_points(group="laion_eo")):
-        from laion_eo.registry import Registry
-
-        Registry.discover().manager.hook.laion_eo_add_commands(cli=cli)
-
-
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command and exit with its code."""
     try:
-        _add_plugin_commands()
         cli.main(
             args=None if args is None else list(args), prog_name="laion-eo", standalone_mode=True
         )

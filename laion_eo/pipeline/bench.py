@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar, cast
 
 from laion_eo.component import Component, Context
 from laion_eo.config import RunFile
-from laion_eo.kinds import KINDS, Kind
+from laion_eo.errors import ConfigError
+from laion_eo.kinds import KINDS, Kind, Scorer
 from laion_eo.registry import Registry
+from laion_eo.schema import CANDIDATES, DOWNLOADS, LANGUAGES, SCORES_FIXED, VERDICTS
 from laion_eo.types import JSON
 
 C = TypeVar("C", bound=Component)
@@ -42,6 +45,7 @@ class Workbench:
                 )
                 for i, choice in enumerate(value if many else (value,))
             ]
+        _check_columns(run_file.name, self.all(Scorer))
 
     def all(self, base: type[C]) -> list[C]:
         """Return the components of a kind, not yet set up: one, or as many as the run lists."""
@@ -86,6 +90,20 @@ def identity(component: Component) -> JSON:
         "options": component.config.model_dump(mode="json"),
         "data": component.identity(),
     }
+
+
+def _check_columns(where: str, scorers: Sequence[Scorer]) -> None:
+    """Raise ConfigError where a scorer's column is another's, or one that every run has."""
+    known = (CANDIDATES, DOWNLOADS, SCORES_FIXED, LANGUAGES, VERDICTS)
+    owners = {name: "every run" for schema in known for name in schema.names}
+    for scorer in scorers:
+        for name in scorer.columns.names:
+            if name in owners:
+                raise ConfigError(
+                    f"{where}: [[scorers]] {scorer.name!r} ({scorer.provider}) makes the column "
+                    f"{name!r}, which {owners[name]} has already."
+                )
+            owners[name] = repr(scorer.name)
 
 
 def _place(where: str, kind: Kind, index: int, many: bool) -> str:

@@ -21,6 +21,7 @@ from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.images import ImageError, read_image
 from laion_eo.kinds import KINDS, Embedder
+from laion_eo.pipeline.blame import naming_culprits
 from laion_eo.pipeline.contract import check_embeddings
 from laion_eo.pipeline.run_dir import write_atomically
 from laion_eo.registry import Registry
@@ -104,11 +105,12 @@ def index(
     model = registry.create(kind, choice, Context(progress=progress), "index")
     assert isinstance(model, Embedder)
     listed = _list(root)
-    model.setup()
-    try:
-        return _Indexer(root, target, model, url_prefix).run(listed)
-    finally:
-        model.close()
+    with naming_culprits(registry):
+        model.setup()
+        try:
+            return _Indexer(root, target, model, url_prefix).run(listed)
+        finally:
+            model.close()
 
 
 def _list(root: Path) -> list[_Listed]:
@@ -207,7 +209,7 @@ class _Indexer:
             metadata += [self._row(entry, picture) for entry, picture in batch]
             if batch:
                 found = self.model.embed_images([picture for _, picture in batch])
-                vectors.append(check_embeddings(self.model, found, len(batch)))
+                vectors.append(check_embeddings(self.model, found, len(batch), self.model.dim))
             self.model.context.progress(before + min(start + BATCH, len(shard)), total)
         matrix = np.concatenate(vectors).astype(np.float16)
         write_atomically(self.out / "img_emb" / f"img_emb_{stem}.npy", _npy(matrix))

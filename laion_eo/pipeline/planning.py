@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from laion_eo.kinds import AnchorSource, PoolSize, Retriever
+from laion_eo.pipeline.blame import naming_culprits
 from laion_eo.pipeline.runner import Runner
 from laion_eo.pipeline.stages import Stage
 from laion_eo.registry import Registry
@@ -79,6 +80,11 @@ def plan(
     """
     source = Path(source) if isinstance(source, str) else source
     runner = Runner(source, Path(out), overrides, registry)
+    with naming_culprits(runner.registry):
+        return _plan(runner)
+
+
+def _plan(runner: Runner) -> Plan:
     retriever = runner.bench.one(Retriever)
     size = retriever.pool_size()
     anchors = runner.bench.one(AnchorSource).count()

@@ -6,7 +6,9 @@ import errno
 import json
 import logging
 import time
+import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +16,10 @@ import tomli_w
 
 from laion_eo.component import Context
 from laion_eo.config import RunFile
-from laion_eo.errors import LaionEOError, RunError
+from laion_eo.errors import RunError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.pipeline.bench import Workbench
+from laion_eo.pipeline.blame import culprit, naming_culprits
 from laion_eo.pipeline.engine import Engine, LocalEngine
 from laion_eo.pipeline.manifest import describe
 from laion_eo.pipeline.run_dir import RunDir, StageRecord
@@ -106,9 +109,19 @@ class Runner:
         """
         with self.run_dir.lock():
             try:
-                return self._run()
+                with naming_culprits(self.registry):
+                    return self._run()
+            except RunError as error:
+                self._keep_traceback(error)
+                raise
             finally:
                 self.bench.close()
+
+    def _keep_traceback(self, error: RunError) -> None:
+        """Leave what the one line of the message cannot say where a plugin's author finds it."""
+        text = "".join(traceback.format_exception(error))
+        with suppress(OSError):  # a full disk: the message itself says so
+            self.run_dir.write_text("traceback.txt", text)
 
     def _run(self) -> RunResult:
         self.run_dir.write_text("run.toml", tomli_w.dumps(_without_none(self.bench.resolved())))
@@ -133,7 +146,9 @@ class Runner:
             self._make_parts(stage, wanted)
         except BaseException as error:
             self.registry.manager.hook.laion_eo_on_error(stage=stage.name, error=error)
-            if isinstance(error, OSError) and not isinstance(error, LaionEOError):
+            if isinstance(error, OSError) and (
+                error.errno == errno.ENOSPC or culprit(error, self.registry) is None
+            ):
                 raise _explain(error, stage.name) from error
             raise
 

@@ -1,4 +1,4 @@
-"""An embedder that knows only colours: quick, deterministic, without any weights."""
+"""Two models for tests, quick and without any weights: ``colours`` and ``letters``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from laion_eo.hookspecs import hookimpl
-from laion_eo.kinds import Embedder
-from laion_eo.types import Embeddings, Picture
+from laion_eo.kinds import Embedder, LanguageTagger
+from laion_eo.types import Embeddings, LanguageTags, Picture
 
 NAMED = {
     "red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255), "white": (255, 255, 255),
@@ -40,6 +40,18 @@ class Colours(Embedder):
         return _unit(np.array([_colours_of(text) for text in texts], np.float32).reshape(-1, 48))
 
 
+class Letters(LanguageTagger):
+    """Whatever has a letter is English."""
+
+    name = "letters"
+    summary = "calls every text with a letter English, for tests"
+
+    def tag(self, texts: Sequence[str]) -> LanguageTags:
+        """Tag n texts."""
+        there = [any(character.isalpha() for character in text) for text in texts]
+        return LanguageTags(["en" if t else None for t in there], np.array(there, np.float32))
+
+
 def _colours_of(text: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     named = [NAMED[word] for word in text.lower().split() if word in NAMED]
     if named:
@@ -60,3 +72,9 @@ def _unit(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Embeddin
 def laion_eo_embedders() -> list[type[Embedder]]:
     """Register the embedder: pass this module to ``Registry.discover``."""
     return [Colours]
+
+
+@hookimpl
+def laion_eo_language_taggers() -> list[type[LanguageTagger]]:
+    """Register the language tagger, likewise."""
+    return [Letters]

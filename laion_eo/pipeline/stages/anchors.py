@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
-import numpy as np
 import pyarrow as pa
 
 from laion_eo.component import Component
 from laion_eo.errors import DataError
 from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer
-from laion_eo.pipeline.contract import check_embeddings, fail
+from laion_eo.pipeline.contract import check_anchor, check_embeddings, check_pictures
 from laion_eo.pipeline.engine import Engine
 from laion_eo.pipeline.stages.base import Stage
 from laion_eo.schema import anchors_schema
@@ -38,7 +37,7 @@ class Anchors(Stage):
     def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - the source is read in order, in one process
         """Yield the table of each batch of samples."""
         source = self.bench.ready(self.bench.one(AnchorSource))
-        samples = source.anchors()
+        samples = (check_anchor(source, sample) for sample in source.anchors())
         index = 0
         while batch := list(islice(samples, BATCH)):
             if index not in done:
@@ -68,10 +67,12 @@ class Anchors(Stage):
         vectors: dict[int, Embeddings] = {}
         if pictures:
             found = embedder.embed_images(list(pictures.values()))
-            vectors |= zip(pictures, check_embeddings(embedder, found, len(pictures)), strict=True)
+            check_embeddings(embedder, found, len(pictures), embedder.dim)
+            vectors |= zip(pictures, found, strict=True)
         if texts:
             found = embedder.embed_texts(list(texts.values()))
-            vectors |= zip(texts, check_embeddings(embedder, found, len(texts)), strict=True)
+            check_embeddings(embedder, found, len(texts), embedder.dim)
+            vectors |= zip(texts, found, strict=True)
         return _table(rows, vectors, embedder.dim)
 
     def _views(self, batch: Sequence[Anchor | SkippedAnchor]) -> dict[int, list[Picture]]:
@@ -84,14 +85,9 @@ class Anchors(Stage):
             if isinstance(sample, Anchor) and sample.text is None
         }
         pictures = normalizer.normalize(list(images.values()))
-        if len(pictures) != len(images):
-            raise fail(normalizer, f"{len(images)} pictures wanted, got {len(pictures)}")
-        for picture in pictures:
-            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-                what = f"uint8 (height, width, 3) wanted, got {picture.dtype} {picture.shape}"
-                raise fail(normalizer, what)
+        check_pictures(normalizer, pictures, len(images))
         return {
-            place: augmenter.augment(picture)
+            place: check_pictures(augmenter, augmenter.augment(picture))
             for place, picture in zip(images, pictures, strict=True)
         }
 

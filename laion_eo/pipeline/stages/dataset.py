@@ -11,6 +11,7 @@ from laion_eo.component import Component
 from laion_eo.dataset.card import render_card
 from laion_eo.dataset.tree import write_tree
 from laion_eo.kinds import Publisher, Release
+from laion_eo.pipeline.contract import check_revision
 from laion_eo.pipeline.engine import Engine
 from laion_eo.pipeline.manifest import describe
 from laion_eo.pipeline.stages.assemble import with_scores
@@ -46,7 +47,8 @@ class Dataset(Stage):
         card = partial(render_card, options, table, manifest, sections)
         write_tree(self.run_dir.dataset, options.config, table, card)
         publisher = self.bench.ready(self.bench.one(Publisher))
-        self._revision = publisher.publish(Release(options.config, self.run_dir.dataset))
+        revision = publisher.publish(Release(options.config, self.run_dir.dataset))
+        self._revision = check_revision(publisher, revision)
         self._rows = table.num_rows
         yield from ()
 

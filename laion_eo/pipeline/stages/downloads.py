@@ -15,7 +15,7 @@ from laion_eo.fingerprint import fingerprint
 from laion_eo.images import EXTENSIONS
 from laion_eo.kinds import Downloader
 from laion_eo.pipeline.bench import identity
-from laion_eo.pipeline.contract import fail
+from laion_eo.pipeline.contract import check_download, fail
 from laion_eo.pipeline.engine import Engine
 from laion_eo.pipeline.journal import Journal
 from laion_eo.pipeline.stages.base import Stage, row_ranges
@@ -97,8 +97,7 @@ class Downloads(Stage):
         missing = set(todo)
         downloader = self.bench.ready(self.bench.one(Downloader))
         for download in downloader.download(todo) if todo else ():
-            if download.url not in missing:
-                raise fail(downloader, f"an answer nobody asked for: {download.url!r}")
+            check_download(downloader, download, missing)
             missing.remove(download.url)
             row = self._store(download)
             journal.append(row)
@@ -132,8 +131,7 @@ class Downloads(Stage):
         row = {field: getattr(download, field) for field in _FIELDS}
         row |= {"status": download.status.value, "filename": None, "bytes": None}
         if download.status.has_image:
-            if content is None:
-                raise fail(self.bench.one(Downloader), f"no content for {download.url!r}")
+            assert content is not None
             name = str(download.format)
             extension = EXTENSIONS.get(name, name.lower())
             row["filename"] = f"{download.sha256}.{extension}"

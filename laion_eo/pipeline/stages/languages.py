@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from laion_eo.component import Component
 from laion_eo.kinds import LanguageTagger
-from laion_eo.pipeline.contract import fail
+from laion_eo.pipeline.contract import check_tags
 from laion_eo.pipeline.stages.assemble import with_downloads
 from laion_eo.pipeline.stages.base import ShardedStage, row_ranges
 from laion_eo.schema import LANGUAGES
@@ -46,9 +46,7 @@ class Languages(ShardedStage[tuple[int, int]]):
         if not captions:
             return LANGUAGES.empty_table()
         tagger = self.bench.ready(self.bench.one(LanguageTagger))
-        tags = tagger.tag(captions)
-        if len(tags.codes) != len(captions):
-            raise fail(tagger, f"{len(captions)} tags wanted, got {len(tags.codes)}")
+        tags = check_tags(tagger, tagger.tag(captions), len(captions))
         columns = [rows["id"], pa.array(tags.codes, pa.string()), pa.array(tags.scores)]
         return pa.table(columns, schema=LANGUAGES)
 

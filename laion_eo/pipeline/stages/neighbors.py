@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from laion_eo.component import Component
 from laion_eo.kinds import Retriever
-from laion_eo.pipeline.contract import check_neighbors, fail
+from laion_eo.pipeline.contract import check_lookup, check_neighbors
 from laion_eo.pipeline.engine import Engine
 from laion_eo.pipeline.stages.base import Stage
 from laion_eo.schema import CANDIDATES, NEIGHBORS
@@ -79,13 +79,7 @@ class Candidates(Stage):
         best = nearest_anchor(self.run_dir.read("neighbors"))
         retriever = self.bench.ready(self.bench.one(Retriever))
         ids = best["id"].to_numpy()
-        metadata = retriever.lookup(ids)
-        missing = {"url", "caption"} - set(metadata.column_names)
-        if missing or metadata.num_rows != len(ids):
-            what = (
-                f"lookup of {len(ids)} ids gave {metadata.num_rows} rows; lacks {missing or '{}'}"
-            )
-            raise fail(retriever, what)
+        metadata = check_lookup(retriever, retriever.lookup(ids), len(ids))
         for name in ("url", "caption"):
             best = best.append_column(name, metadata[name].cast(pa.string()))
         yield 0, best.select(CANDIDATES.names).cast(CANDIDATES)

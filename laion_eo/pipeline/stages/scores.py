@@ -74,7 +74,7 @@ class Scores(ShardedStage[tuple[int, int]]):
         embedder = self.bench.ready(self.bench.one(Embedder))
         batch = ScoreBatch(rows, images, vectors[found], embedder)
         if images:
-            check_embeddings(embedder, batch.image_embeddings, len(images))
+            check_embeddings(embedder, batch.image_embeddings, len(images), embedder.dim)
         return batch
 
     def _columns(self, scorer: Scorer, batch: ScoreBatch) -> pa.Table:

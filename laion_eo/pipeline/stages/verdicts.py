@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from laion_eo.component import Component
 from laion_eo.kinds import Filter
-from laion_eo.pipeline.contract import fail
+from laion_eo.pipeline.contract import check_verdict
 from laion_eo.pipeline.engine import Engine
 from laion_eo.pipeline.stages.assemble import with_scores
 from laion_eo.pipeline.stages.base import Stage, row_ranges
@@ -62,8 +62,7 @@ class Verdicts(Stage):
         masks, reasons = [np.zeros(0, dtype=bool)], list[str]()
         for start, stop in row_ranges(rows.num_rows, BATCH):
             verdict = filter_.keep(rows.slice(start, stop - start))
-            if len(verdict.mask) != stop - start:
-                raise fail(filter_, f"{stop - start} verdicts wanted, got {len(verdict.mask)}")
+            check_verdict(filter_, verdict, stop - start)
             masks.append(verdict.mask)
             reasons += verdict.reasons
         return Verdict(np.concatenate(masks), reasons)

@@ -68,7 +68,7 @@ def test_answers_nobody_asked_for_break_the_contract(
 ) -> None:
     run_data["downloader"] = {"use": "scripted"}
     Scripted.extra = [Download("http://other/", DownloadStatus.HTTP_ERROR, "HTTP 404", 404)]
-    with pytest.raises(RunError, match=r"'scripted'.*an answer nobody asked for: 'http://other/'"):
+    with pytest.raises(RunError, match=r"'scripted'.*'http://other/', which was not asked for"):
         run(run_data, tmp_path / "run", registry=scripted)
 
 

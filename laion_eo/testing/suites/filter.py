@@ -1,0 +1,96 @@
+"""The suite of filters."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from laion_eo.kinds import Filter
+from laion_eo.pipeline.contract import check_verdict
+from laion_eo.testing.suites.base import ComponentTests
+from laion_eo.testing.suites.rows import sample_rows
+from laion_eo.types import JSON, Verdict
+
+ROWS = 60
+
+
+class FilterTests(ComponentTests):
+    """Tests of a :class:`~laion_eo.kinds.Filter` over 60 rows that every run could have.
+
+    Attributes:
+        columns: The columns of scorers that the filter needs, each with the values that the rows
+            take in turn; ``None`` is null. They should have some rows kept and some dropped.
+    """
+
+    columns: ClassVar[dict[str, list[JSON]]] = {}
+
+    def table(self) -> pa.Table:
+        """Return the rows: every column of a run, those of the paper's scorers, and ``columns``."""
+        draw = np.random.default_rng(0)
+        sizes = [(64 * (1 + place % 8), 300) for place in range(ROWS)]
+        table = sample_rows([f"caption {place % 50}" for place in range(ROWS)], sizes)
+        # Copies: of a URL, and of an image under another URL.
+        twins = {name: _repeat(table[name]) for name in ("url", "sha256", "filename")}
+        added: dict[str, pa.Array] = {
+            "image_error": pa.nulls(ROWS, pa.string()),
+            "image_similarity": pa.array(draw.normal(0.8, 0.05, ROWS), pa.float32()),
+            "text_similarity": pa.array(draw.normal(0.2, 0.02, ROWS), pa.float32()),
+            "lang": pa.array((["en", "de", None] * ROWS)[:ROWS]),
+            "lang_score": pa.array(([0.9, 0.4, 0.0] * ROWS)[:ROWS], pa.float32()),
+        }
+        for name, values in self.columns.items():
+            added[name] = pa.array((values * ROWS)[:ROWS])
+        for name, column in (twins | added).items():
+            place = table.schema.get_field_index(name)
+            table = (
+                table.set_column(place, name, column)
+                if place >= 0
+                else table.append_column(name, column)
+            )
+        return table
+
+    def judge(self, component: Filter, table: pa.Table, step: int = ROWS) -> Verdict:
+        """Fit the filter on a table and judge all its rows, ``step`` at a time."""
+        component.fit(table)
+        parts = [component.keep(table.slice(at, step)) for at in range(0, len(table), step)]
+        masks = [np.zeros(0, bool), *(part.mask for part in parts)]
+        return Verdict(np.concatenate(masks), [why for part in parts for why in part.reasons])
+
+    def facts_of(self, component: Filter) -> dict[str, JSON]:  # type: ignore[override]
+        """Return the facts after a fit."""
+        component.fit(self.table())
+        return component.facts()
+
+    def test_every_row_has_its_verdict(self, component: Filter) -> None:
+        """A bool per row, and a reason for each that is dropped."""
+        check_verdict(component, self.judge(component, self.table()), ROWS)
+
+    def test_it_keeps_some_and_drops_some(self, component: Filter) -> None:
+        """Of the suite's rows it drops some, not all: else ``columns`` or ``options`` need more."""
+        mask = self.judge(component, self.table()).mask
+        assert 0 < mask.sum() < ROWS
+
+    def test_batches_do_not_matter(self, component: Filter) -> None:
+        """Judged seven rows at a time, the same rows stay: ``fit`` alone sees the whole."""
+        whole, pieces = (self.judge(component, self.table(), step) for step in (ROWS, 7))
+        assert whole.mask.tolist() == pieces.mask.tolist()
+
+    def test_another_fit_forgets_the_first(self, component: Filter) -> None:
+        """Fitted on other rows before, it judges these the same."""
+        first = self.judge(component, self.table())
+        self.judge(component, self.table().slice(ROWS // 2))
+        assert self.judge(component, self.table()).mask.tolist() == first.mask.tolist()
+
+    def test_no_rows(self, component: Filter) -> None:
+        """A run that found nothing is no error."""
+        nothing = self.table().slice(0, 0)
+        component.fit(nothing)
+        check_verdict(component, component.keep(nothing), 0)
+
+
+def _repeat(column: pa.ChunkedArray) -> pa.Array:
+    """Return the column with its last ten values replaced by its first ten."""
+    values = column.to_pylist()
+    return pa.array([*values[:-10], *values[:10]], column.type)

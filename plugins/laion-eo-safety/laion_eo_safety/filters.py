@@ -1,0 +1,85 @@
+"""Filters ``nsfw-threshold`` and ``no-caption-pii``: on the columns of this plugin's scorers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from laion_eo.component import ComponentConfig
+from laion_eo.errors import ConfigError
+from laion_eo.kinds import Filter
+from laion_eo.types import Verdict
+
+
+def _need(table: pa.Table, column: str, scorer: str, filter_: str) -> None:
+    if column not in table.column_names:
+        raise ConfigError(f"{filter_} needs {column!r}: add its scorer {scorer!r} to [[scorers]].")
+
+
+class NsfwThreshold(Filter):
+    """Drops what is probably not safe for work."""
+
+    name = "nsfw-threshold"
+    summary = "drops images that are probably pornographic"
+
+    class Config(ComponentConfig):
+        """Options.
+
+        Attributes:
+            max: Probability above which a row is dropped. The model's authors call less than 0.2
+                safe and more than 0.8 not.
+        """
+
+        max: float = Field(default=0.5, ge=0, le=1)
+
+    config: Config
+
+    def fit(self, table: pa.Table) -> None:
+        """Make sure that the score is there.
+
+        Raises:
+            ConfigError: The run has no scorer ``nsfw``.
+        """
+        _need(table, "nsfw", "nsfw", self.name)
+
+    def keep(self, batch: pa.Table) -> Verdict:
+        """Judge ``nsfw``."""
+        score = batch["nsfw"].to_numpy()
+        reasons = [f"nsfw {value:.3f} > {self.config.max:g}" for value in score]
+        return Verdict(score <= self.config.max, reasons)
+
+
+class NoCaptionPii(Filter):
+    """Drops rows whose caption has personal data."""
+
+    name = "no-caption-pii"
+    summary = "drops rows with personal data in the caption"
+
+    class Config(ComponentConfig):
+        """Options.
+
+        Attributes:
+            allow: Kinds that may stay, such as ``ip-address``.
+        """
+
+        allow: tuple[str, ...] = ()
+
+    config: Config
+
+    def fit(self, table: pa.Table) -> None:
+        """Make sure that the score is there.
+
+        Raises:
+            ConfigError: The run has no scorer ``caption-pii``.
+        """
+        _need(table, "caption_pii", "caption-pii", self.name)
+
+    def keep(self, batch: pa.Table) -> Verdict:
+        """Judge ``caption_pii``."""
+        found = [
+            sorted(set((kinds or "").split(",")) - {"", *self.config.allow})
+            for kinds in batch["caption_pii"].to_pylist()
+        ]
+        mask = np.array([not kinds for kinds in found], dtype=bool)
+        return Verdict(mask, [f"the caption has: {', '.join(kinds)}" for kinds in found])

@@ -1,0 +1,201 @@
+"""Anchor source ``scenes``: labelled scene folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+
+from laion_eo.component import ComponentConfig
+from laion_eo.config import Choice, RunPath
+from laion_eo.errors import ConfigError, DataError, did_you_mean
+from laion_eo.fingerprint import files_identity
+from laion_eo.images import ImageError, read_image
+from laion_eo.kinds import KINDS, AnchorSource, Embedder
+from laion_eo.registry import Registry
+from laion_eo.types import JSON, Anchor, Picture, SkippedAnchor
+from laion_eo_scenes.diverse import k_centre
+from laion_eo_scenes.layouts import LAYOUTS, Layout, class_name, find_scenes, recognise
+
+THUMBNAIL = 8
+EMBED_TOGETHER = 32
+BRIGHT = 3_000.0
+"""Digital number shown as white where a scene is only looked at to choose it."""
+
+
+class SceneAnchors(AnchorSource):
+    """The same number of scenes of each class, chosen so that they differ.
+
+    Knows the layouts of EuroSAT (RGB and 13 bands), UC Merced, AID, RSSCN7 and RESISC45, and takes
+    any other tree with one folder per class.
+    """
+
+    name = "scenes"
+    summary = "labelled scene folders: balanced over classes, diverse in each"
+
+    class Config(ComponentConfig):
+        """Options.
+
+        Attributes:
+            root: The folder; class folders may lie at any depth below it.
+            classes: Classes in plain words, such as ``river``; all of them by default.
+            per_class: Scenes of each class at most.
+            pool_per_class: Scenes of each class that are looked at to choose from, drawn by seed.
+            embedder: The model in whose space scenes differ, as in a run file's ``[embedder]``; by
+                default their colours on a coarse grid.
+            layout: Name of the layout, where it is not recognised.
+            bands: 1-based numbers of red, green and blue; by default the layout's.
+            gsd: Metres per pixel; by default the layout's.
+        """
+
+        root: RunPath
+        classes: tuple[str, ...] = ()
+        per_class: int = Field(default=10, ge=1)
+        pool_per_class: int = Field(default=200, ge=1)
+        embedder: Choice | None = None
+        layout: str | None = None
+        bands: tuple[int, int, int] | None = None
+        gsd: float | None = Field(default=None, gt=0)
+
+    config: Config
+
+    @cached_property
+    def _folders(self) -> dict[str, list[Path]]:
+        """The scenes of each class that is wanted."""
+        found = find_scenes(self.config.root)
+        named = {class_name(folder): files for folder, files in found.items()}
+        for wanted in self.config.classes:
+            if wanted not in named:
+                raise DataError(
+                    f"{self.config.root}: no class {wanted!r}.{did_you_mean(wanted, named)} "
+                    f"Classes: {', '.join(named)}."
+                )
+        return {name: named[name] for name in self.config.classes or named}
+
+    @cached_property
+    def _layout(self) -> Layout | None:
+        name = self.config.layout or recognise(find_scenes(self.config.root))
+        if name is not None and name not in LAYOUTS:
+            raise ConfigError(
+                f"anchors.layout: no layout {name!r}.{did_you_mean(name, LAYOUTS)} "
+                f"Layouts: {', '.join(LAYOUTS)}."
+            )
+        return LAYOUTS[name] if name else None
+
+    def identity(self) -> JSON:
+        """Return the files' names, sizes and times."""
+        return files_identity(path for files in self._folders.values() for path in files)
+
+    def count(self) -> int:
+        """Return the number of scenes that are chosen."""
+        return sum(min(len(files), self.config.per_class) for files in self._folders.values())
+
+    def anchors(self) -> Iterator[Anchor | SkippedAnchor]:
+        """Yield the chosen scenes, class by class; a damaged one is skipped and counted."""
+        for files in self._folders.values():
+            for path in self._choose(files):
+                name = path.relative_to(self.config.root).as_posix()
+                try:
+                    yield self._read(path, name)
+                except DataError as error:
+                    yield SkippedAnchor(name, str(error))
+
+    def _read(self, path: Path, name: str) -> Anchor:
+        bands = self.config.bands or (self._layout.bands if self._layout else (1, 2, 3))
+        gsd = self.config.gsd or (self._layout.gsd if self._layout else None)
+        pixels = read_pixels(path, bands)
+        scale = 255.0 if pixels.dtype == np.uint8 else 10_000.0
+        return Anchor(name, pixels, scale, ("red", "green", "blue"), gsd)
+
+    def _choose(self, files: Sequence[Path]) -> list[Path]:
+        """Return the scenes of one class: diverse ones, in the order of their names."""
+        if len(files) <= self.config.per_class:
+            return list(files)
+        looked_at = max(self.config.pool_per_class, self.config.per_class)
+        draw = np.random.default_rng(self.context.seed)
+        drawn = sorted(draw.permutation(len(files))[:looked_at].tolist())
+        readable = {files[place]: self._shown(files[place]) for place in drawn}
+        pictures = {path: picture for path, picture in readable.items() if picture is not None}
+        if len(pictures) < self.config.per_class:
+            return [files[place] for place in drawn[: self.config.per_class]]
+        paths = list(pictures)
+        chosen = k_centre(self._describe(list(pictures.values())), self.config.per_class)
+        return [paths[place] for place in chosen]
+
+    def _shown(self, path: Path) -> Picture | None:
+        """Return a scene as a picture to be compared, or ``None`` if it is damaged."""
+        try:
+            pixels = self._read(path, path.name).pixels
+        except DataError:
+            return None
+        assert pixels is not None
+        if pixels.dtype != np.uint8:
+            pixels = (np.clip(pixels / BRIGHT, 0, 1) * 255).astype(np.uint8)
+        return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
+
+    def _describe(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
+        if self._embedder is None:
+            return np.stack([_colours(picture) for picture in pictures])
+        parts = [
+            self._embedder.embed_images(pictures[start : start + EMBED_TOGETHER])
+            for start in range(0, len(pictures), EMBED_TOGETHER)
+        ]
+        return np.concatenate(parts)
+
+    @cached_property
+    def _embedder(self) -> Embedder | None:
+        if self.config.embedder is None:
+            return None
+        kind = next(kind for kind in KINDS if kind.base is Embedder)
+        made = Registry.discover().create(
+            kind, self.config.embedder, self.context, "anchors.embedder"
+        )
+        assert isinstance(made, Embedder)
+        made.setup()
+        return made
+
+    def close(self) -> None:
+        """Close the embedder, if there was one."""
+        if self.__dict__.get("_embedder"):
+            self._embedder.close()
+
+
+def read_pixels(path: Path, bands: Sequence[int]) -> NDArray[np.generic]:
+    """Read a scene: (3, height, width), uint8 of a picture, else the file's own type.
+
+    Raises:
+        DataError: The file is damaged, or lacks a band.
+    """
+    try:
+        if path.suffix.lower() not in (".tif", ".tiff"):
+            return np.moveaxis(read_image(path), -1, 0)
+        return _read_tiff(path, bands)
+    except (ImageError, OSError) as error:
+        raise DataError(f"{path.name}: {' '.join(str(error).split())}") from None
+
+
+def _read_tiff(path: Path, bands: Sequence[int]) -> NDArray[np.generic]:
+    import warnings
+
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with warnings.catch_warnings():
+        # UC Merced's are plain TIFF files.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(path) as raster:
+            if absent := [band for band in bands if band > raster.count]:
+                raise DataError(f"{path.name}: no band {absent[0]}, it has {raster.count}")
+            pixels: NDArray[np.generic] = raster.read(list(bands))
+            return pixels
+
+
+def _colours(picture: Picture) -> NDArray[np.float32]:
+    """Return a scene's colours on a coarse grid: float32, (192,)."""
+    small = Image.fromarray(picture).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(small, np.float32).ravel() / 255

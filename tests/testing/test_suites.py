@@ -1,0 +1,58 @@
+"""The suites fail broken components, each for its own reason, and say which it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import laion_eo
+from laion_eo.testing.suites import SUITES, ComponentTests
+
+BROKEN = Path(__file__).parent / "broken"
+FILES = sorted(path for path in BROKEN.glob("*.py") if path.name != "conftest.py")
+
+
+def outcomes(tmp_path: Path, *arguments: str | Path) -> dict[str, dict[str, Any]]:
+    """Run broken components in a pytest of their own."""
+    report = tmp_path / "outcomes.json"
+    options = ["-q", "-p", "no:cacheprovider", "-p", "laion_eo.testing.fixtures"]
+    options += ["--import-mode=importlib", "-c", "/dev/null", f"--rootdir={BROKEN}"]
+    command = [sys.executable, "-m", "pytest", *options]
+    done = subprocess.run(
+        [*command, f"--confcutdir={BROKEN}", f"--outcomes={report}", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(Path(laion_eo.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert report.is_file(), done.stdout + done.stderr
+    found: dict[str, dict[str, Any]] = json.loads(report.read_text("utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_broken_components_fail_each_for_its_own_reason(path: Path, tmp_path: Path) -> None:
+    found = outcomes(tmp_path, path)
+    assert len(found) > 20
+    for name, about in found.items():
+        test, failures = about["test"], about["failures"]
+        assert test in failures, f"{name} passes {test}; it fails {sorted(failures)}"
+        errors = [line for line in failures[test].splitlines() if line.startswith("E ")]
+        assert re.search(about["reason"], "\n".join(errors)), f"{name}: {failures[test]}"
+        # What is broken in one way is whole in others: the suite did not just fall over.
+        assert about["passed"] >= 3, f"{name} fails {sorted(failures)}"
+
+
+def test_every_test_of_every_suite_fails_something(tmp_path: Path) -> None:
+    found = outcomes(tmp_path, "--collect-only", *FILES).values()
+    assert found
+    suites: list[type] = [ComponentTests, *SUITES.values()]
+    for suite in suites:
+        tested = {about["test"] for about in found if suite.__name__ in about["suites"]}
+        assert {name for name in vars(suite) if name.startswith("test_")} <= tested, suite.__name__
