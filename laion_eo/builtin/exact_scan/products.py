@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -183,21 +183,16 @@ def make_product(queries: Embeddings, device: Device) -> Product:
         return Float32Product(queries)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    fast = BFloat16Product(queries, device)
-    if device == "cpu":
-        # Processors without bfloat16 emulate it, slowly. Either product gives the same answers.
-        plain = Float32Product(queries)
-        return min(fast, plain, key=_seconds)
-    return fast
+    if device == "cpu" and not _multiplies_bfloat16():
+        return Float32Product(queries)
+    return BFloat16Product(queries, device)
 
 
-def _seconds(product: Product) -> float:
-    """Return the time of a small product, the second of two."""
-    block = np.zeros((1024, product.dim), np.float32)
-    product.scores(block)
-    started = time.perf_counter()
-    product.scores(block)
-    return time.perf_counter() - started
+def _multiplies_bfloat16() -> bool:
+    """Tell whether this processor has instructions for it; emulation is slower than float32."""
+    about = Path("/proc/cpuinfo")
+    flags = about.read_text().split() if about.is_file() else []
+    return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 class ExactScores:

@@ -155,7 +155,7 @@ class Scanner:
         Of the k best of all rows, k * seen / rows are expected among those seen.
         """
         expected = self._k * seen / rows
-        place = math.ceil(expected + SAFETY * math.sqrt(expected) + 1)
+        place = math.ceil(expected + SAFETY * math.sqrt(expected * (1 - seen / rows)) + 1)
         return place if place < min(seen, self._k) else min(self._k, seen) * (seen >= self._k)
 
     def _reach(self, block: Floats, threshold: Floats) -> NDArray[np.bool_]:
