@@ -65,8 +65,25 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     return Path(os.path.abspath(base / path.expanduser()))  # noqa: PTH100
 
 
-RunPath = Annotated[Path, AfterValidator(_absolute), PlainSerializer(str, return_type=str)]
+RunPath = Annotated[Path, AfterValidator(_absolute), PlainSerializer(os.fspath, return_type=str)]
 """A path in a run file: relative ones start at the run file's folder."""
+
+
+def _absolute_if_path(value: str, info: ValidationInfo) -> str:
+    written = Path(value)
+    if len(written.parts) == 1 and not value.startswith(("./", "~")):
+        return value
+    path = _absolute(written, info)
+    explicit = value.startswith((".", "~")) or written.is_absolute()
+    return str(path) if explicit or path.exists() else value
+
+
+NameOrRunPath = Annotated[str, AfterValidator(_absolute_if_path)]
+"""A name that others give (a tag, ``organization/name`` on the Hub), or a path in a run file.
+
+A bare word is a name. What begins with ``./``, ``../``, ``~`` or ``/`` is a path, and so is any
+other value with a slash in it that exists, seen from the run file's folder.
+"""
 
 
 class Choice(BaseModel):
@@ -288,6 +305,9 @@ def _explain(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
         return f"unknown key {key!r}.{did_you_mean(key, known)}{listed}"
     if fault["type"] == "missing":
         return f"{key!r} is missing"
+    if fault["type"] == "model_type":
+        # Not echoed: it may be a secret in plain text, where {env = "NAME"} was wanted.
+        return f'{key!r}: a table was expected, such as {{env = "NAME"}} for a secret'
     message = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
     if key and "input" in fault and not isinstance(fault["input"], dict | list):
         return f"{key!r}: {message} (got {fault['input']!r})"

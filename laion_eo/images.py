@@ -7,13 +7,17 @@ metadata is ignored but for the EXIF orientation.
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from laion_eo.types import DownloadStatus, Picture
 
@@ -21,13 +25,22 @@ Image.init()
 FORMATS: tuple[str, ...] = tuple(
     name for name in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF") if name in Image.OPEN
 )
-EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}
+EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
 MAX_PIXELS = 178_956_970
 """Pillow's own limit; the largest images of LAION-EO (section 2.4) stay below it."""
 MAX_SIDE = 4096
 """Longer sides are scaled down on decoding, far above what any embedder looks at."""
 _ORIENTATION = 0x0112
-_SIDEWAYS = (5, 6, 7, 8)
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What sets a picture upright, by its EXIF orientation; from 5 on it lies on its side."""
 # What Pillow's decoders raise on damaged files, beside its own errors.
 _DAMAGE = (
     OSError,
@@ -38,6 +51,7 @@ _DAMAGE = (
     IndexError,
     KeyError,
     TypeError,
+    RuntimeError,
 )
 
 
@@ -79,7 +93,9 @@ def inspect_image(content: bytes, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """
     with _opened(content, max_pixels) as image:
         width, height = image.size
-        if image.getexif().get(_ORIENTATION) in _SIDEWAYS:
+        if isinstance(image, TiffImageFile):  # some releases of Pillow have turned its size already
+            width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
+        if _orientation(image) >= 5:
             width, height = height, width
         return ImageInfo(str(image.format), width, height)
 
@@ -99,11 +115,13 @@ def decode_image(content: bytes, max_pixels: int = MAX_PIXELS, max_side: int = M
     """
     with _opened(content, max_pixels) as image:
         try:
-            if max(image.size) > max_side:
-                image.draft("RGB", (max_side, max_side))
+            # Pillow itself turns a TIFF.
+            turn = None if image.format == "TIFF" else _UPRIGHT.get(_orientation(image))
+            if image.mode[0] not in "IF":  # Pillow cannot scale these down
                 image.thumbnail((max_side, max_side), Image.Resampling.BOX)
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(_on_white(upright))
+            shown = _on_white(image)
+            shown.thumbnail((max_side, max_side), Image.Resampling.BOX)
+            return np.asarray(shown if turn is None else shown.transpose(turn))
         except _DAMAGE as error:
             reason = f"damaged {image.format}: {error}"
             raise ImageError(DownloadStatus.NOT_AN_IMAGE, reason) from None
@@ -114,11 +132,35 @@ def read_image(path: Path) -> Picture:
     return decode_image(path.read_bytes())
 
 
-def _opened(content: bytes, max_pixels: int) -> Image.Image:
+@contextmanager
+def silenced(library: str) -> Iterator[None]:
+    """Keep a library's warnings and log lines on odd files from the user.
+
+    What matters of them comes as exceptions, which say it once, with the file's name.
+
+    Args:
+        library: Name of its logger.
+    """
+    logger = logging.getLogger(library)
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.CRITICAL + 1)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def _opened(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    with silenced("PIL"), _checked(content, max_pixels) as image:
+        yield image
+
+
+def _checked(content: bytes, max_pixels: int) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise ImageError(DownloadStatus.TOO_MANY_PIXELS, str(error)) from None
     except UnidentifiedImageError:
@@ -134,11 +176,22 @@ def _opened(content: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1, which is upright, where there is none."""
+    if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
+        return 1  # getexif would decode the whole picture to look behind it
+    try:
+        value = image.getexif().get(_ORIENTATION)
+    except _DAMAGE:
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
 def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.asarray(image, dtype=np.float32)
-        top = 65535.0 if image.mode.startswith("I") else float(max(values.max(initial=0.0), 1.0))
-        grey = np.clip(np.nan_to_num(values) / top * 255, 0, 255).astype(np.uint8)
+    if image.mode[0] in "IF":
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
+        top = 65535.0 if image.mode[0] == "I" else max(float(values.max(initial=0.0)), 1.0)
+        grey = np.clip(values / top * 255, 0, 255).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
     if image.has_transparency_data:
         layered = image.convert("RGBA")

@@ -40,9 +40,9 @@ def laion_eo_normalizers() -> Sequence[type[Normalizer]]:
 @hookimpl
 def laion_eo_augmenters() -> Sequence[type[Augmenter]]:
     """Register the augmenters, the paper's first."""
-    from laion_eo.builtin.augmenters import NoAugmenter
+    from laion_eo.builtin.augmenters import Crops, NoAugmenter, Rotations
 
-    return [NoAugmenter]
+    return [NoAugmenter, Crops, Rotations]
 
 
 @hookimpl

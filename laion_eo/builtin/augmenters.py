@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+from pydantic import Field
+
+from laion_eo.component import ComponentConfig
 from laion_eo.kinds import Augmenter
 from laion_eo.types import Picture
 
@@ -15,3 +19,59 @@ class NoAugmenter(Augmenter):
     def augment(self, image: Picture) -> list[Picture]:
         """Return the image alone."""
         return [image]
+
+
+class Crops(Augmenter):
+    """The image, its four corners and its middle: finds pictures of a part of the scene."""
+
+    name = "crops"
+    summary = "the image, its four corners and its middle"
+
+    class Config(ComponentConfig):
+        """Options.
+
+        Attributes:
+            fraction: Of each side, how much a crop shows.
+        """
+
+        fraction: float = Field(default=0.5, gt=0, lt=1)
+
+    config: Config
+
+    def augment(self, image: Picture) -> list[Picture]:
+        """Return six views: the image, the corners row by row, the middle.
+
+        Args:
+            image: uint8 RGB, (height, width, 3).
+        """
+        height, width = (max(1, round(side * self.config.fraction)) for side in image.shape[:2])
+        below, right = image.shape[0] - height, image.shape[1] - width
+        corners = [(0, 0), (0, right), (below, 0), (below, right), (below // 2, right // 2)]
+        return [image, *(image[y : y + height, x : x + width].copy() for y, x in corners)]
+
+
+class Rotations(Augmenter):
+    """The image turned by quarters: from above there is no upright, but a model has one."""
+
+    name = "rotations"
+    summary = "the image turned by 0, 90, 180 and 270 degrees"
+
+    class Config(ComponentConfig):
+        """Options.
+
+        Attributes:
+            mirrored: The mirror image, likewise turned, too: eight views.
+        """
+
+        mirrored: bool = False
+
+    config: Config
+
+    def augment(self, image: Picture) -> list[Picture]:
+        """Return four views or eight, each turned anticlockwise by a quarter more.
+
+        Args:
+            image: uint8 RGB, (height, width, 3).
+        """
+        starts = [image, image[:, ::-1]] if self.config.mirrored else [image]
+        return [np.ascontiguousarray(np.rot90(start, n)) for start in starts for n in range(4)]

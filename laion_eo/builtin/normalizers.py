@@ -28,15 +28,19 @@ class _PerImage(Normalizer):
         Raises:
             DataError: An anchor has another number of bands.
         """
-        return [_picture(self._stretch(_scaled(anchor))) for anchor in anchors]
+        return [_picture(self._stretch(_values(anchor), anchor.scale)) for anchor in anchors]
 
     @abstractmethod
-    def _stretch(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Map (bands, height, width) of a nominal 0..1 to what is shown as 0..1."""
+    def _stretch(self, values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+        """Map (bands, height, width) of a nominal 0..``scale`` to what is shown as 0..1."""
 
 
 class ReflectanceGain(_PerImage):
-    """The paper's normalisation (section 2.1): a gain for images that are too dark."""
+    """The paper's normalisation (section 2.1): a gain for images that are too dark.
+
+    The mean is that of all bands together, before values above 1 are clipped; the paper does not
+    say more of it, nor how 0..1 becomes 8 bits (here: times 255, rounded).
+    """
 
     name = "reflectance-gain"
     summary = "reflectance with a gain for dark images, as in the paper"
@@ -56,12 +60,14 @@ class ReflectanceGain(_PerImage):
 
     config: Config
 
-    def _stretch(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        mean = float(values.mean())
+    def _stretch(self, values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+        # Before the division: the sum of whole numbers is exact, and so the border is sharp.
+        mean = float(values.mean()) / scale
+        reflectance = values / scale
         if mean >= self.config.dark_below:
-            return values
+            return reflectance
         gain = self.config.target_mean / mean if mean > 0 else self.config.max_gain
-        return values * min(gain, self.config.max_gain)
+        return reflectance * min(gain, self.config.max_gain)
 
 
 class Percentile(_PerImage):
@@ -89,11 +95,12 @@ class Percentile(_PerImage):
 
     config: Config
 
-    def _stretch(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _stretch(self, values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
         bounds = np.percentile(values, [self.config.low, self.config.high], axis=(1, 2))
         low, high = bounds[:, :, None, None]
         # A band of one value has no contrast to stretch: it is left as it is.
-        return np.where(high > low, (values - low) / np.maximum(high - low, 1e-12), values)
+        contrast = np.where(high > low, high - low, 1.0)
+        return np.where(high > low, (values - low) / contrast, values / scale)
 
 
 class NoNormalizer(_PerImage):
@@ -102,16 +109,16 @@ class NoNormalizer(_PerImage):
     name = "none"
     summary = "values shown as they are, for anchors that are pictures already"
 
-    def _stretch(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return values
+    def _stretch(self, values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+        return values / scale
 
 
-def _scaled(anchor: Anchor) -> NDArray[np.float64]:
+def _values(anchor: Anchor) -> NDArray[np.float64]:
     pixels: NDArray[Any] | None = anchor.pixels
     if pixels is None or pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
         shape = None if pixels is None else pixels.shape
         raise DataError(f"anchor {anchor.id!r}: (1 or 3 bands, height, width) wanted, got {shape}")
-    return np.nan_to_num(pixels.astype(np.float64)) / anchor.scale
+    return np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _picture(values: NDArray[np.float64]) -> Picture:

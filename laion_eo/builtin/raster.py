@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from laion_eo.errors import DataError
-from laion_eo.images import ImageError, read_image
+from laion_eo.images import MAX_PIXELS, MAX_SIDE, ImageError, read_image, silenced
 from laion_eo.types import Anchor
 
 GEOTIFF = (".tif", ".tiff")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+FORMATS = {"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000"}
+"""By GDAL's names of their drivers."""
+METRES_PER_DEGREE = 111_320.0
+"""Of latitude; it varies by 1 % between the equator and the poles."""
 
 
 def default_scale(dtype: np.dtype[np.generic]) -> float:
@@ -33,7 +41,7 @@ def read_anchor(path: Path, name: str, bands: Sequence[int], scale: float | None
         path: A GeoTIFF, JPEG, PNG or WebP file.
         name: The anchor's id.
         bands: 1-based numbers of the bands that are red, green and blue (or the single grey one);
-            a picture has its own three.
+            a picture has its own three, and a GeoTIFF of one band is grey.
         scale: What divides the values to give 0..1; by type if not given.
 
     Raises:
@@ -48,42 +56,118 @@ def read_anchor(path: Path, name: str, bands: Sequence[int], scale: float | None
     return Anchor(name, pixels, scale or default_scale(pixels.dtype), ("red", "green", "blue"))
 
 
-def _read_geotiff(path: Path, name: str, bands: Sequence[int], scale: float | None) -> Anchor:
+@contextmanager
+def open_raster(
+    source: Path | bytes, name: object, driver: Literal["GTiff", "JP2OpenJPEG"] = "GTiff"
+) -> Iterator[Any]:
+    """Open a raster file that a stranger may have made, and say nothing while doing so.
+
+    Only one of GDAL's drivers looks at it, and at no file beside it: a ``.tif`` that is in truth a
+    VRT could name any file or server.
+
+    Args:
+        source: The file, or its bytes.
+        name: What messages call it.
+        driver: GDAL's name of its format.
+
+    Yields:
+        The :class:`rasterio.DatasetReader`.
+
+    Raises:
+        DataError: Here or inside the ``with`` block: the file is damaged or of another format.
+    """
     import rasterio
+    from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
 
-    try:
-        with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(path) as raster:
-            chosen = [1] if raster.count == 1 else list(bands)
-            if absent := [band for band in chosen if band > raster.count]:
-                raise DataError(f"{path}: no band {absent[0]}, it has {raster.count}")
-            pixels = raster.read(chosen)
-            names = tuple(raster.descriptions[b - 1] or f"band {b}" for b in chosen)
-            lon, lat, gsd = _place(raster)
-            acquired = _acquired(raster.tags())
-    except (RasterioError, OSError, ValueError) as error:
-        raise DataError(f"{path}: {' '.join(str(error).split())}") from None
+    with ExitStack() as stack:
+        stack.enter_context(silenced("rasterio"))
+        stack.enter_context(
+            rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+        )
+        path: str | Path = source if isinstance(source, Path) else ""
+        try:
+            if isinstance(source, bytes):
+                path = stack.enter_context(rasterio.MemoryFile(source)).name
+            yield stack.enter_context(rasterio.open(path, driver=driver))
+        except (RasterioError, CPLE_BaseError, OSError, ValueError) as error:
+            if isinstance(source, Path) and not source.exists():
+                raise DataError(f"{name}: no such file.") from None
+            reason = " ".join(str(error.__cause__ or error).split()).replace(f"'{path}' ", "")
+            raise DataError(f"{name}: not a sound {FORMATS[driver]} ({reason}).") from None
+
+
+def read_bands(raster: Any, numbers: Sequence[int], name: object) -> NDArray[Any]:
+    """Read bands of an open raster; what the file marks as missing is 0.
+
+    Like a picture's, a side longer than :data:`~laion_eo.images.MAX_SIDE` is scaled down.
+
+    Args:
+        raster: From :func:`open_raster`.
+        numbers: 1-based band numbers.
+        name: What messages call the file.
+
+    Returns:
+        (bands, height, width), in the type of the file.
+
+    Raises:
+        DataError: A band is lacking, or the file is too large or holds complex numbers.
+    """
+    from rasterio.enums import Resampling
+
+    if absent := [number for number in numbers if not 1 <= number <= raster.count]:
+        raise DataError(f"{name}: no band {absent[0]}, it has {raster.count}.")
+    if raster.width * raster.height > MAX_PIXELS:
+        size = f"{raster.width} x {raster.height} pixels"
+        raise DataError(f"{name}: {size}, more than {MAX_PIXELS}: cut it into patches.")
+    shrink = max(1.0, max(raster.shape) / MAX_SIDE)
+    shape = (len(numbers), *(max(1, round(side / shrink)) for side in raster.shape))
+    pixels = raster.read(list(numbers), out_shape=shape, masked=True, resampling=Resampling.average)
+    if pixels.dtype.kind not in "uif":
+        raise DataError(f"{name}: values of type {pixels.dtype} are no reflectance.")
+    filled: NDArray[Any] = pixels.filled(0)
+    return filled
+
+
+def _read_geotiff(path: Path, name: str, bands: Sequence[int], scale: float | None) -> Anchor:
+    with open_raster(path, path) as raster:
+        chosen = [1] if raster.count == 1 and len(bands) == 3 else list(bands)
+        pixels = read_bands(raster, chosen, path)
+        names = tuple(raster.descriptions[b - 1] or f"band {b}" for b in chosen)
+        lon, lat, gsd = _place(raster, raster.height / pixels.shape[1])
+        acquired = _acquired(raster.tags(ns="IMAGERY").get("ACQUISITIONDATETIME", ""))
     divisor = scale or default_scale(pixels.dtype)
     return Anchor(name, pixels, divisor, names, gsd, lon, lat, acquired)
 
 
-def _place(raster: object) -> tuple[float | None, float | None, float | None]:
-    """Return longitude and latitude of the centre in degrees, and metres per pixel."""
+def _place(raster: Any, shrink: float) -> tuple[float | None, float | None, float | None]:
+    """Return longitude and latitude of the centre in degrees, and metres per shrunk pixel."""
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError
     from rasterio.warp import transform
 
-    crs = getattr(raster, "crs", None)
-    if not crs:
+    if not raster.crs:
         return None, None, None
-    x, y = raster.transform * (raster.width / 2, raster.height / 2)  # type: ignore[attr-defined]
-    (lon,), (lat,) = transform(crs, "EPSG:4326", [x], [y])
-    size = abs(raster.transform.a)  # type: ignore[attr-defined]
-    factor = crs.linear_units_factor[1] if crs.is_projected else None
-    return float(lon), float(lat), size * factor if factor else None
-
-
-def _acquired(tags: dict[str, str]) -> datetime | None:
-    """Return the time that the TIFF's own tag states; the tag has no zone and is taken as UTC."""
+    grid, column, row = raster.transform, raster.width / 2, raster.height / 2
+    x = grid.a * column + grid.b * row + grid.c
+    y = grid.d * column + grid.e * row + grid.f
     try:
-        return datetime.strptime(tags["TIFFTAG_DATETIME"], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
-    except (KeyError, ValueError):
+        (lon,), (lat,) = transform(raster.crs, "EPSG:4326", [x], [y])
+    except (RasterioError, CPLE_BaseError, ValueError):
+        # A field's own coordinates, the Moon's: the picture is of use all the same.
+        return None, None, None
+    if not (math.isfinite(lon) and math.isfinite(lat)):
+        return None, None, None
+    projected = raster.crs.is_projected
+    unit = raster.crs.linear_units_factor[1] if projected else METRES_PER_DEGREE
+    # The height of a pixel: in degrees, its width would depend on the latitude.
+    height = math.hypot(grid.b, grid.e) * unit
+    return float(lon), float(lat), height * shrink
+
+
+def _acquired(text: str) -> datetime | None:
+    """Read GDAL's acquisition time, which is UTC (the TIFF's own date is that of the file)."""
+    try:
+        return datetime.fromisoformat(text.strip()).replace(tzinfo=UTC)
+    except ValueError:
         return None

@@ -7,8 +7,10 @@ does not load, and the import fails on the schemas of two operators that nothing
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
+OPERATORS = ("nms", "qnms")
 _libraries: list[Any] = []  # a library's operators live as long as it does
 
 
@@ -17,20 +19,23 @@ def ensure_torchvision() -> None:
 
     Raises:
         ModuleNotFoundError: torchvision is not installed.
+        RuntimeError: Its import fails for another reason.
     """
     try:
-        import torchvision
+        import_module("torchvision")
     except RuntimeError as error:
-        if "does not exist" not in str(error):
+        if "operator torchvision::" not in str(error):
             raise
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
-        import torch
+        _define_operators()
+        import_module("torchvision")
 
-        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-        arguments = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        for operator in ("nms", "qnms"):
-            library.define(operator + arguments)  # type: ignore[no-untyped-call]
-        _libraries.append(library)
-        import torchvision
-    assert torchvision.__version__
+
+def _define_operators() -> None:
+    import torch
+
+    library = torch.library.Library("torchvision", "DEF")
+    for operator in OPERATORS:
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _libraries.append(library)

@@ -82,6 +82,9 @@ def main(args: Sequence[str] | None = None) -> None:
     except LaionEOError as error:
         click.echo(f"laion-eo: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        click.echo(f"laion-eo: {error}", err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         click.echo("laion-eo: stopped; the same command goes on from here.", err=True)
         sys.exit(130)

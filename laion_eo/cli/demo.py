@@ -22,8 +22,7 @@ def command(out: Path) -> None:
     those of other continents with photographs, copies, thumbnails and broken links. A server on
     this machine plays the web. It takes about a minute.
     """
-    from rich.console import Console
-
+    from laion_eo.cli.console import output_console
     from laion_eo.cli.progress import reporting
     from laion_eo.cli.summary import print_run
     from laion_eo.demo import demo
@@ -32,4 +31,4 @@ def command(out: Path) -> None:
     registry = Registry.discover()
     with reporting(registry):
         result = demo(out, registry)
-    print_run(result, Console())
+    print_run(result, output_console())

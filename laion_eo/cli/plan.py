@@ -20,10 +20,10 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> Non
     Checks the whole run file, counts anchors and pool, and gives rows, bytes and a rough time for
     each stage: upper bounds, at the rates of two cores without a GPU.
     """
-    from rich.console import Console
     from rich.filesize import decimal
     from rich.table import Table
 
+    from laion_eo.cli.console import output_console
     from laion_eo.pipeline import plan
 
     found = plan(run_file, run_directory(run_file, out), overrides)
@@ -33,11 +33,11 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> Non
         rows = "?" if stage.rows is None else f"{stage.rows:,}"
         time = "?" if stage.seconds is None else str(timedelta(seconds=round(stage.seconds)))
         table.add_row(stage.name, stage.state, ", ".join(stage.components), rows, time)
-    console = Console()
+    console = output_console()
     console.print(table)
     if found.pool_rows is not None and found.pool_bytes is not None:
         size = decimal(found.pool_bytes)
-        console.print(f"The pool has {found.pool_rows:,} rows, {size} of vectors.", highlight=False)
+        console.print(f"The pool has {found.pool_rows:,} rows, {size} of vectors.")
     if found.download_bytes is not None:
         size = decimal(found.download_bytes)
-        console.print(f"Downloads: {size} at most, at 100 kB an image.", highlight=False)
+        console.print(f"Downloads: {size} at most, at 100 kB an image.")

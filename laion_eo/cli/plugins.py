@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
     """List the components that run files can use, or the options of the one called NAME."""
-    from rich.console import Console
-
+    from laion_eo.cli.console import output_console
     from laion_eo.registry import Registry
 
     registry = Registry.discover()
     if name:
-        _print_options(registry, Console(), name)
+        _print_options(registry, output_console(), name)
     else:
-        _print_components(registry, Console())
+        _print_components(registry, output_console())
     for broken in registry.broken:
         click.echo(f"laion-eo: not loaded: {broken}", err=True)
 
@@ -54,14 +53,14 @@ def _print_options(registry: Registry, console: Console, name: str) -> None:
         names = sorted({entry.cls.name for entry in registry.entries})
         raise PluginError(f"no component named {name!r}.{did_you_mean(name, names)}")
     for entry in found:
-        console.print(f"{entry.kind.name} {name}: {entry.cls.summary}", highlight=False)
-        console.print(f"from {entry.distribution}\n", highlight=False)
-        console.print(inspect.getdoc(entry.cls.Config) or "", highlight=False, markup=False)
+        console.print(f"{entry.kind.name} {name}: {entry.cls.summary}")
+        console.print(f"from {entry.distribution}\n")
+        console.print(inspect.getdoc(entry.cls.Config) or "", markup=False)
         for key, field in entry.cls.Config.model_fields.items():
             default = (
                 "required"
                 if field.is_required()
                 else repr(field.get_default(call_default_factory=True))
             )
-            console.print(f"  {key} = {default}", highlight=False, markup=False)
+            console.print(f"  {key} = {default}", markup=False)
         console.print()

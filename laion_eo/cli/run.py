@@ -43,8 +43,7 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> Non
       laion-eo run examples/ver-0.toml --out runs/ver-0
       laion-eo run examples/ver-0.toml --out runs/ver-0 --set filters.similarity-threshold.sigma=2
     """
-    from rich.console import Console
-
+    from laion_eo.cli.console import output_console
     from laion_eo.cli.progress import reporting
     from laion_eo.cli.summary import print_run
     from laion_eo.pipeline import run
@@ -53,4 +52,4 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> Non
     registry = Registry.discover()
     with reporting(registry):
         result = run(run_file, run_directory(run_file, out), overrides, registry)
-    print_run(result, Console())
+    print_run(result, output_console())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
@@ -24,13 +25,13 @@ def print_run(result: RunResult, console: Console) -> None:
     _print_anchors(result.folder, console)
     for name, facts in result.manifest["stages"]["verdicts"]["facts"].items():
         for column, how in facts.items():
-            console.print(f"{name}: {column} >= {how['threshold']} ({how['how']})", highlight=False)
+            console.print(f"{name}: {column} >= {how['threshold']} ({how['how']})")
     if not result.ran:
         console.print("Everything was up to date: nothing was run.")
     config = next(path.name for path in sorted(result.dataset.iterdir()) if path.is_dir())
-    console.print("\nLoad the dataset with", highlight=False)
+    console.print("\nLoad the dataset with")
     call = f'load_dataset("{result.dataset}", "{config}", split="train")'
-    console.print(f"  from datasets import load_dataset; {call}", soft_wrap=True, highlight=False)
+    console.print(f"  from datasets import load_dataset; {call}", soft_wrap=True)
 
 
 def _print_drops(folder: Path, console: Console) -> None:
@@ -51,10 +52,10 @@ def _print_drops(folder: Path, console: Console) -> None:
 
 def _print_anchors(folder: Path, console: Console) -> None:
     run_dir = RunDir(folder)
-    kept = run_dir.read("candidates", ["source"]).filter(run_dir.read("verdicts", ["kept"])["kept"])
-    found = len(kept["source"].unique())
+    verdicts = run_dir.read("verdicts", ["id", "kept"])
+    kept = verdicts.filter(verdicts["kept"])["id"].combine_chunks()
+    hits = run_dir.read("neighbors", ["source", "id"])
+    found = len(hits.filter(pc.is_in(hits["id"], kept))["source"].unique())
     anchors = len(run_dir.read("anchors", ["source"])["source"].unique())
     share = found / anchors if anchors else 0.0
-    console.print(
-        f"{found} of {anchors} anchors ({share:.1%}) found an image that was kept.", highlight=False
-    )
+    console.print(f"{found} of {anchors} anchors ({share:.1%}) found an image that was kept.")

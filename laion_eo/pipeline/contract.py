@@ -49,8 +49,7 @@ def check_neighbors(component: Component, value: Neighbors, rows: int, k: int) -
         raise fail(component, "missing neighbours (id -1) must come last")
     if not np.isfinite(value.scores[there]).all():
         raise fail(component, "scores that are not finite")
-    both = there[:, 1:]
-    if (np.diff(value.scores, axis=1)[both] > 0).any():
+    if (value.scores[:, 1:] > value.scores[:, :-1])[there[:, 1:]].any():
         raise fail(component, "scores that do not descend")
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 import laion_eo
@@ -15,19 +16,21 @@ PACKAGES = (
     "numpy", "pyarrow", "pillow", "rasterio", "torch", "open-clip-torch", "transformers",
     "datasets",
 )  # fmt: skip
-ORDER = (
-    "anchors", "neighbors", "candidates", "downloads", "scores", "languages", "verdicts", "dataset",
-)  # fmt: skip
 
 
-def describe(bench: Workbench, run_dir: RunDir) -> dict[str, JSON]:
+def describe(bench: Workbench, run_dir: RunDir, stages: Sequence[str]) -> dict[str, JSON]:
     """Return the manifest of a run as far as it has come.
 
     Keys: ``laion_eo``, ``python``, ``packages`` (versions), ``run`` (the run file as written),
     ``seed``, ``components`` (who provides each), ``stages`` (parts, seconds, counts and facts of
     each complete stage: model hashes, thresholds), ``broken_plugins``.
+
+    Args:
+        bench: The run's components.
+        run_dir: Where the stages' records are.
+        stages: Names of the stages to tell of, in order.
     """
-    records = {name: run_dir.record(name) for name in ORDER}
+    records = {name: run_dir.record(name) for name in stages}
     return {
         "laion_eo": laion_eo.__version__,
         "python": platform.python_version(),

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from laion_eo.kinds import AnchorSource, Retriever
+from laion_eo.kinds import AnchorSource, PoolSize, Retriever
 from laion_eo.pipeline.runner import Runner
+from laion_eo.pipeline.stages import Stage
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
@@ -15,7 +16,6 @@ from laion_eo.types import JSON
 # directory has figures of its own. The embedders' rate is that of CLIP ViT-B-32.
 TYPICAL_RATES = {
     "anchors": 20.0,
-    "neighbors": 10_000.0,
     "candidates": 50_000.0,
     "downloads": 30.0,
     "scores": 15.0,
@@ -23,6 +23,8 @@ TYPICAL_RATES = {
     "verdicts": 100_000.0,
     "dataset": 50_000.0,
 }
+PRODUCTS_PER_SECOND = 25e9
+"""Multiply-adds of a search on two cores: one for each anchor and each two-byte number."""
 BYTES_PER_IMAGE = 100_000
 """A typical JPEG of the web."""
 
@@ -87,12 +89,10 @@ def plan(
     stages = []
     for stage in runner.stages:
         names = tuple(component.name for component in stage.components())
-        state = _state(runner, stage.name, wanted)
+        state = _state(runner, stage, wanted[stage.name])
         expected = rows.get(stage.name, images)
-        seconds = None if expected is None else expected / TYPICAL_RATES[stage.name]
-        stages.append(
-            PlannedStage(stage.name, state, names, expected, 0.0 if state == "done" else seconds)
-        )
+        seconds = 0.0 if state == "done" else _seconds(stage.name, expected, anchors, size)
+        stages.append(PlannedStage(stage.name, state, names, expected, seconds))
     return Plan(
         tuple(stages),
         size.rows if size else None,
@@ -101,8 +101,18 @@ def plan(
     )
 
 
-def _state(runner: Runner, name: str, wanted: Mapping[str, str]) -> str:
-    stage = next(stage for stage in runner.stages if stage.name == name)
-    if runner.up_to_date(stage, wanted[name]):
+def _state(runner: Runner, stage: Stage, wanted: str) -> str:
+    if runner.up_to_date(stage, wanted):
         return "done"
-    return "go on" if runner.run_dir.parts(name, wanted[name]) else "run"
+    return "go on" if runner.run_dir.parts(stage.name, wanted) else "run"
+
+
+def _seconds(
+    stage: str, rows: int | None, anchors: int | None, size: PoolSize | None
+) -> float | None:
+    """Return about how long a stage takes, or ``None`` where its rows are not known."""
+    if stage == "neighbors":
+        if anchors is None or size is None:
+            return None
+        return anchors * size.bytes / 2 / PRODUCTS_PER_SECOND
+    return None if rows is None else rows / TYPICAL_RATES[stage]

@@ -111,15 +111,16 @@ class Runner:
     def _run(self) -> RunResult:
         self.run_dir.write_text("run.toml", tomli_w.dumps(_without_none(self.bench.resolved())))
         hook = self.registry.manager.hook
-        manifest = describe(self.bench, self.run_dir)
-        hook.laion_eo_before_run(stages=[stage.name for stage in self.stages], manifest=manifest)
+        names = [stage.name for stage in self.stages]
+        manifest = describe(self.bench, self.run_dir, names)
+        hook.laion_eo_before_run(stages=names, manifest=manifest)
         ran = []
         wanted = self.fingerprints()
         for stage in self.stages:
             if not self.up_to_date(stage, wanted[stage.name]):
                 self._run_stage(stage, wanted[stage.name])
                 ran.append(stage.name)
-        manifest |= describe(self.bench, self.run_dir)
+        manifest |= describe(self.bench, self.run_dir, names)
         hook.laion_eo_after_run(manifest=manifest)
         self.run_dir.write_text("manifest.json", json.dumps(manifest, indent=1, default=str) + "\n")
         return RunResult(self.run_dir.path, manifest, ran)

@@ -14,7 +14,9 @@ def with_downloads(run_dir: RunDir) -> pa.Table:
     The download's ``reason`` is called ``status_reason`` here.
     """
     candidates = run_dir.read("candidates")
-    downloads = run_dir.read("downloads").rename_columns({"reason": "status_reason"})
+    downloads = run_dir.read("downloads")
+    names = ["status_reason" if name == "reason" else name for name in downloads.column_names]
+    downloads = downloads.rename_columns(names)
     urls = pc.fill_null(candidates["url"], "").combine_chunks()
     rows = downloads.take(pc.index_in(urls, downloads["url"].combine_chunks()))
     return _beside(candidates, rows.drop_columns(["url"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import ClassVar, Generic, TypeVar
 
@@ -61,9 +62,18 @@ class Stage(ABC):
         """
 
     def facts(self) -> dict[str, JSON]:
-        """Return what the manifest should know of the components, by their names."""
-        found = {part.name: self.bench.ready(part).facts() for part in self.components()}
-        return {name: facts for name, facts in found.items() if facts}
+        """Return what the manifest should know of the components, by their names.
+
+        The second of a name, such as another threshold, is called ``name 2``.
+        """
+        found: dict[str, JSON] = {}
+        uses: Counter[str] = Counter()
+        for part in self.components():
+            uses[part.name] += 1
+            label = part.name if uses[part.name] == 1 else f"{part.name} {uses[part.name]}"
+            if facts := self.bench.ready(part).facts():
+                found[label] = facts
+        return found
 
 
 class ShardedStage(Stage, Generic[Shard]):

@@ -39,7 +39,7 @@ class Dataset(Stage):
     def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - writes files, not parts
         """Write and publish the dataset; there are no parts."""
         options = self.bench.config.dataset
-        manifest = describe(self.bench, self.run_dir)
+        manifest = describe(self.bench, self.run_dir, self.needs)
         sections = self.bench.registry.manager.hook.laion_eo_card_sections(manifest=manifest)
         table = published_rows(with_scores(self.run_dir), self.run_dir.read("verdicts"))
         card = render_card(options, table, manifest, sections)

@@ -1,0 +1,112 @@
+"""Writes the reference pages from the code: ``python docs/generate.py``.
+
+With ``--check`` it writes nothing and fails where a page is not what the code says.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from laion_eo import hookspecs
+from laion_eo.cli import COMMANDS, cli
+from laion_eo.component import Component
+from laion_eo.hookspecs import PROJECT
+from laion_eo.kinds import KINDS
+from laion_eo.registry import BUILTIN, Registry
+from laion_eo.schema import PUBLISHED_COLUMNS
+
+DOCS = Path(__file__).parent
+NOTE = "<!-- Written by docs/generate.py from the code: edit that, not this. -->\n"
+
+
+def hooks() -> str:
+    """Return the page of the hooks, in the order of ``hookspecs.py``."""
+    parts = ["# Hooks", "", inspect.getdoc(hookspecs) or ""]
+    for name, function in vars(hookspecs).items():
+        if name.startswith(f"{PROJECT}_") and inspect.isfunction(function):
+            arguments = ", ".join(inspect.signature(function).parameters)
+            parts += ["", f"## `{name}({arguments})`", "", inspect.getdoc(function) or ""]
+    return "\n".join(parts)
+
+
+def commands() -> str:
+    """Return the page of the commands: what ``--help`` says."""
+    parts = ["# Commands", "", "What `--help` says of each command."]
+    context = click.Context(cli, info_name="laion-eo", terminal_width=100)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        inner = click.Context(command, parent=context, info_name=name, terminal_width=100)
+        parts += ["", f"## `laion-eo {name}`", "", "```text", command.get_help(inner), "```"]
+    return "\n".join(parts)
+
+
+def columns() -> str:
+    """Return the page of the published columns."""
+    parts = [
+        "# Columns of the dataset",
+        "",
+        "| column | type | unit | meaning |",
+        "|---|---|---|---|",
+    ]
+    parts += [f"| `{c.name}` | {c.type} | {c.unit} | {c.meaning} |" for c in PUBLISHED_COLUMNS]
+    return "\n".join(parts)
+
+
+def components() -> str:
+    """Return the page of the built-in components and their options."""
+    parts = ["# Components", "", "What a run file's `use` can say, with the options of each."]
+    registry = Registry.discover()
+    for kind in KINDS:
+        table = f"[[{kind.table}]]" if kind.many else f"[{kind.table}]"
+        parts += ["", f"## {kind.name}: `{table}`", "", inspect.getdoc(kind.base) or ""]
+        for entry in registry.of_kind(kind):
+            if entry.plugin == BUILTIN:
+                parts += ["", f"### `{entry.cls.name}`", "", *_describe(entry.cls)]
+    return "\n".join(parts)
+
+
+def _describe(cls: type[Component]) -> list[str]:
+    lines = [inspect.getdoc(cls) or "", "", "| option | default |", "|---|---|"]
+    fields = cls.Config.model_fields
+    for key, field in fields.items():
+        if field.is_required():
+            default = "required"
+        else:
+            default = f"`{field.get_default(call_default_factory=True)!r}`"
+        lines.append(f"| `{key}` | {default} |")
+    documented = inspect.getdoc(cls.Config) or ""
+    return [*lines, "", "```text", documented, "```"] if fields else lines[:1]
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "hooks.md": hooks,
+    "commands.md": commands,
+    "columns.md": columns,
+    "components.md": components,
+}
+
+
+def main() -> int:
+    """Write or check every page; return the exit code."""
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for name, make in PAGES.items():
+        text = f"{NOTE}\n{make().rstrip()}\n"
+        path = DOCS / name
+        if check and (not path.is_file() or path.read_text("utf-8") != text):
+            stale.append(name)
+        elif not check:
+            path.write_text(text, "utf-8")
+    if stale:
+        print(f"not what the code says: {', '.join(stale)}; run python docs/generate.py")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

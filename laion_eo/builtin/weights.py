@@ -1,0 +1,77 @@
+"""What the components that run models on torch share: where weights come from and where they go."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from laion_eo.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pick_device(wanted: str, component: str) -> str:
+    """Return the torch device to use.
+
+    Args:
+        wanted: ``auto`` takes a GPU where there is one, else the CPU; or torch's name of one.
+        component: Whose option it is, for the message.
+
+    Raises:
+        ConfigError: There is no such device here.
+    """
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=wanted)
+    # AssertionError is how a torch that was built without CUDA refuses.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"{component}: device = {wanted!r} cannot be used here: {brief(error)} "
+            'device = "auto" takes what there is.'
+        ) from None
+    return wanted
+
+
+def hub_folder(repo: str, patterns: Sequence[str], revision: str | None = None) -> Path:
+    """Return the local folder with a model repository's files, fetching those that are not there.
+
+    Without a network the files come from the Hub's cache. Where they are not cached either, this
+    ends at once: torch's model libraries would ask again and again for most of a minute.
+
+    Args:
+        repo: ``organization/name`` on the Hub.
+        patterns: Which files, such as ``*.safetensors``.
+        revision: Branch, tag or commit; the default branch by default.
+
+    Raises:
+        ConfigError: The Hub does not answer or refuses, and the cache does not have the files.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
+    # Each major version of huggingface_hub lets another HTTP library's exceptions through.
+    except Exception as error:  # noqa: BLE001
+        raise ConfigError(f"{repo} cannot be had from the Hub: {brief(error)}") from None
+
+
+def state_sha256(model: torch.nn.Module) -> str:
+    """Return the SHA-256 of a model's weights, as float32: the same whatever file they came in."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        # Flat, contiguous float32 on the CPU is hashed where it lies.
+        digest.update(tensor.detach().float().cpu().contiguous().view(-1).numpy())
+    return digest.hexdigest()
+
+
+def brief(error: BaseException) -> str:
+    """Return an exception's class and the first sentence of its message, on one line."""
+    sentence = next(iter(str(error).strip().splitlines()), "").partition(". ")[0].rstrip(" .:")
+    return f"{type(error).__name__}: {sentence}." if sentence else f"{type(error).__name__}."

@@ -1,0 +1,15 @@
+"""Where commands print their tables."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+WIDTH_OFF_TERMINAL = 120
+"""Columns where the output goes to a file or a pipe, whose width nobody knows."""
+
+
+def output_console() -> Console:
+    """Return the console for a command's result, on stdout."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH_OFF_TERMINAL, highlight=False)

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from laion_eo import cli, registry
+from laion_eo.cli import COMMANDS, main
+from laion_eo.testing import colours
+from laion_eo.types import JSON
+
+
+@pytest.fixture(autouse=True)
+def colours_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The colours embedder, as if its package were installed."""
+    discover = registry.Registry.discover
+
+    def with_colours(plugins: Sequence[object] = ()) -> registry.Registry:
+        return discover([colours, *plugins])
+
+    monkeypatch.setattr(registry.Registry, "discover", with_colours)
+
+
+def call(*args: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main([str(arg) for arg in args])
+    return int(caught.value.code or 0)
+
+
+@pytest.fixture
+def run_file(run_data: dict[str, JSON], tmp_path: Path) -> Path:
+    file = tmp_path / "small.toml"
+    file.write_text(tomli_w.dumps(run_data))
+    return file
+
+
+@pytest.mark.parametrize("command", [*COMMANDS])
+def test_every_command_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(command, "--help") == 0
+    assert len(capsys.readouterr().out.splitlines()) > 6
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--help") == 0
+    text = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"  {command} " in text
+
+
+def test_run_tells_what_it_did(
+    run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("run", run_file, "--out", tmp_path / "out") == 0
+    first = capsys.readouterr()
+    assert "100 x 100 is below 256 x 256" in first.out
+    assert "4 of 4 anchors (100.0%) found an image that was kept." in first.out
+    assert f'load_dataset("{tmp_path / "out" / "dataset"}", "ver-0", split="train")' in first.out
+    assert "scores: done" in first.err
+    assert call("run", run_file, "--out", tmp_path / "out") == 0
+    assert "nothing was run" in capsys.readouterr().out
+
+
+def test_run_goes_to_a_folder_of_its_name(
+    run_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("run", run_file) == 0
+    assert (tmp_path / "runs" / "small" / "dataset" / "README.md").is_file()
+
+
+def test_plan_does_nothing(
+    run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("plan", run_file, "--out", tmp_path / "out") == 0
+    text = capsys.readouterr().out
+    assert "The pool has 52 rows" in text
+    assert text.count(" run ") == 8
+    assert not (tmp_path / "out").exists()
+    call("run", run_file, "--out", tmp_path / "out")
+    capsys.readouterr()
+    assert call("plan", run_file, "--out", tmp_path / "out") == 0
+    assert capsys.readouterr().out.count(" done ") == 8
+
+
+def test_index_then_index_again(
+    web: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert call("index", web, "--out", tmp_path / "pool", "--embedder", "colours") == 0
+        assert "52 images embedded with colours-1" in capsys.readouterr().out
+
+
+def test_plugins_lists_and_explains(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("plugins") == 0
+    assert "similarity-threshold" in capsys.readouterr().out
+    assert call("plugins", "similarity-threshold") == 0
+    text = capsys.readouterr().out
+    assert "sigma = 1.5" in text
+    assert "Standard deviations below the mean" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("retriever.use=exact-scam", "Did you mean 'exact-scan'?"),
+        ("retriever.pol=x", "unknown key 'pol'. Did you mean 'pool'?"),
+        ("retriever.k=many", "'k': "),
+        ("retriever.k=0", "greater than or equal to 1"),
+        ("anchors.root=/no/such/folder", "/no/such/folder: no such folder"),
+        ("retriever.pool=/no/such/pool", "/no/such/pool: not a pool; expected img_emb/"),
+        ("engine.use=spark", "'engine.use'"),
+        ("nonsense", "--set 'nonsense'"),
+    ],
+)
+def test_a_wrong_run_is_one_line_and_exit_code_2(
+    run_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: str,
+    message: str,
+) -> None:
+    assert call("run", run_file, "--out", tmp_path / "out", "--set", change) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_missing_run_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert call("run", tmp_path / "no.toml") == 2
+    assert "there is no such run file" in capsys.readouterr().err
+
+
+def test_a_failed_run_is_exit_code_1(run_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file where the run directory should be")
+    assert call("run", run_file, "--out", tmp_path / "out") == 2  # click checks it
+
+
+def test_an_unknown_command_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("rum") == 2
+    assert "rum" in capsys.readouterr().err
+
+
+def test_a_plugin_can_add_a_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+    from importlib.metadata import EntryPoint
+
+    (tmp_path / "greeting_plugin.py").write_text(
+        "import click\n"
+        "from laion_eo.hookspecs import hookimpl\n"
+        "@hookimpl\n"
+        "def laion_eo_add_commands(cli):\n"
+        "    @cli.command()\n"
+        "    def greet():\n"
+        "        'Say hello.'\n"
+        "        click.echo('hello')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [EntryPoint("greeting", "greeting_plugin", "laion_eo")]
+    for module in (cli, registry):
+        monkeypatch.setattr(module, "entry_points", lambda group: points)
+    try:
+        assert call("greet") == 0
+        assert capsys.readouterr().out == "hello\n"
+    finally:
+        cli.cli.commands.pop("greet", None)
+        sys.modules.pop("greeting_plugin", None)

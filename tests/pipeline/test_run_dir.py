@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from laion_eo.errors import RunError
+from laion_eo.pipeline.run_dir import RunDir, StageRecord, write_atomically
+
+
+def table(*values: int) -> pa.Table:
+    return pa.table({"x": pa.array(values, pa.int64())})
+
+
+def test_parts_of_one_fingerprint_make_the_table(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    run_dir.write_part("scores", 1, "bb", table(2))
+    run_dir.write_part("scores", 0, "bb", table(1))
+    run_dir.write_part("scores", 0, "aa", table(9))
+    assert run_dir.done("scores", "bb") == {0, 1}
+    run_dir.complete("scores", StageRecord("bb", 2, 0.0))
+    assert run_dir.read("scores")["x"].to_pylist() == [1, 2]
+    assert [path.name for path in run_dir.parts("scores")] == [
+        "part-00000-bb.parquet",
+        "part-00001-bb.parquet",
+    ]
+
+
+def test_a_stage_that_is_not_complete_cannot_be_read(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    run_dir.write_part("scores", 0, "aa", table(1))
+    with pytest.raises(RunError, match="'scores' is not complete"):
+        run_dir.read("scores")
+
+
+def test_a_damaged_record_counts_as_none(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    run_dir.complete("scores", StageRecord("aa", 0, 0.0))
+    assert run_dir.record("scores") == StageRecord("aa", 0, 0.0)
+    (tmp_path / ".stages" / "scores.json").write_text("{")
+    assert run_dir.record("scores") is None
+
+
+def test_a_failed_write_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a"
+    write_atomically(file, b"old")
+
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as stream:
+            stream.write(content[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    with (
+        RunDir(tmp_path).lock(),
+        pytest.raises(RunError, match="another laion-eo"),
+        RunDir(tmp_path).lock(),
+    ):
+        pass
+    with RunDir(tmp_path).lock():
+        pass
+
+
+def test_an_image_is_stored_once(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    run_dir.write_image("ab.png", b"first")
+    run_dir.write_image("ab.png", b"second")
+    assert (run_dir.images / "ab.png").read_bytes() == b"first"

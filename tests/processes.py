@@ -1,0 +1,28 @@
+"""Code in a fresh interpreter, for what happens at import or is said on stderr."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from subprocess import CompletedProcess
+
+
+def python(code: str, environment: Mapping[str, str] | None = None) -> CompletedProcess[str]:
+    """Run code in a fresh interpreter, which must end well.
+
+    Args:
+        code: The program.
+        environment: Variables beside those of this process.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from laion_eo.config import Model as BaseModel
+from laion_eo.config import RunFile, RunPath, Secret, apply_override, parse_value, validate
+from laion_eo.errors import ConfigError
+from laion_eo.types import JSON
+
+MINIMAL: dict[str, JSON] = {
+    "anchors": {"use": "images", "root": "a"},
+    "retriever": {"use": "exact-scan"},
+}
+
+
+def test_the_papers_choices_are_the_defaults() -> None:
+    config = RunFile.load(MINIMAL).config
+    assert config.normalizer.use == "reflectance-gain"
+    assert config.embedder.use == "open-clip"
+    assert config.language_tagger.use == "xlm-roberta"
+    assert [scorer.use for scorer in config.scorers] == ["image-similarity", "text-similarity"]
+    assert [f.use for f in config.filters] == ["min-size", "similarity-threshold", "duplicates"]
+
+
+def test_options_stay_with_their_component() -> None:
+    config = RunFile.load(MINIMAL).config
+    assert config.anchors.options == {"root": "a"}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"anchors": {"use": "images"}}, r"'retriever' is missing"),
+        (
+            MINIMAL | {"retreiver": {"use": "x"}},
+            r"unknown key 'retreiver'. Did you mean 'retriever'",
+        ),
+        (MINIMAL | {"anchors": {"root": "a"}}, r"'anchors.use' is missing"),
+        (MINIMAL | {"seed": "seven"}, r"'seed': .*integer.*got 'seven'"),
+        (MINIMAL | {"dataset": {"config": "../up"}}, r"'dataset.config'"),
+        (MINIMAL | {"engine": {"use": "spark"}}, r"'engine.use'.*'spark'"),
+    ],
+)
+def test_faults_are_named(data: dict[str, JSON], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        _ = RunFile.load(data).config
+    assert "\n" not in str(caught.value)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        _ = RunFile.load({"seed": "x", "unknown": 1}).config
+    for word in ("anchors", "retriever", "seed", "unknown"):
+        assert f"'{word}'" in str(caught.value)
+
+
+def test_a_run_file_is_toml(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    with pytest.raises(ConfigError, match="no such run file"):
+        RunFile.load(file)
+    with pytest.raises(ConfigError, match="a folder"):
+        RunFile.load(tmp_path)
+    file.write_text("use = = 1")
+    with pytest.raises(ConfigError, match=f"{re.escape(str(file))}: not a TOML file.*line 1"):
+        RunFile.load(file)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not a TOML file"):
+        RunFile.load(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", 1), ("1.5", 1.5), ("true", True), ("[1, 2]", [1, 2]), ("tiny", "tiny"), ('"1"', "1")],
+)
+def test_override_values_are_toml_or_text(text: str, value: JSON) -> None:
+    assert parse_value(text) == value
+
+
+def test_overrides_reach_every_depth() -> None:
+    data: dict[str, JSON] = {"filters": [{"use": "min-size"}, {"use": "duplicates"}]}
+    apply_override(data, "retriever.k=100")
+    apply_override(data, "filters.min-size.width=128")
+    apply_override(data, "filters.1.by=['url']")
+    assert data == {
+        "retriever": {"k": 100},
+        "filters": [{"use": "min-size", "width": 128}, {"use": "duplicates", "by": ["url"]}],
+    }
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["retriever.k", "=1", "a..b=1", "seed.x=1", "filters.no-such.width=1", "filters.9.x=1"],
+)
+def test_malformed_overrides_are_refused(override: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        apply_override({"seed": 1, "filters": [{"use": "min-size"}]}, override)
+
+
+def test_overrides_do_not_touch_the_callers_data() -> None:
+    RunFile.load(MINIMAL, ["anchors.root=b"])
+    assert MINIMAL["anchors"]["root"] == "a"
+
+
+class _Options(BaseModel):
+    root: RunPath = Path()
+    token: Secret | None = None
+
+
+def test_relative_paths_start_at_the_run_file(tmp_path: Path) -> None:
+    base = tmp_path / "here"
+    assert validate(_Options, {"root": "data"}, "x", base).root == base / "data"
+    assert validate(_Options, {"root": "/data"}, "x", base).root == Path("/data")
+    assert validate(_Options, {"root": "../data"}, "x", base).root == tmp_path / "data"
+    assert validate(_Options, {"root": "~"}, "x", base).root == Path.home()
+
+
+def test_a_secret_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = validate(_Options, {"token": {"env": "MY_TOKEN"}}, "x")
+    assert options.token is not None
+    monkeypatch.setenv("MY_TOKEN", "hunter2")
+    assert options.token.reveal() == "hunter2"
+    assert "hunter2" not in f"{options!r} {options.model_dump()}"
+    monkeypatch.delenv("MY_TOKEN")
+    with pytest.raises(ConfigError, match="MY_TOKEN is not set"):
+        options.token.reveal()
+
+
+def test_a_secret_in_plain_text_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(_Options, {"token": "hunter2"}, "x")
+    assert "hunter2" not in str(caught.value)
