@@ -104,6 +104,10 @@ class Folder:
             and (not wanted or path.lower().endswith(wanted))
         ]
 
+    def has_folder(self, name: str) -> bool:
+        """Tell whether there is a subfolder of that name, maybe an empty one."""
+        return bool(self._filesystem.isdir(f"{self._path.rstrip('/')}/{name}"))
+
     def file(self, name: str) -> Stored | None:
         """Return one file of the folder itself, if it is there."""
         return next((file for file in self.files() if file.name == name), None)

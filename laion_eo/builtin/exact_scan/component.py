@@ -15,6 +15,7 @@ from laion_eo.builtin import storage
 from laion_eo.builtin.exact_scan.layout import Pool, find_layout
 from laion_eo.builtin.exact_scan.products import Device
 from laion_eo.builtin.exact_scan.scan import Counts, Piece, Scanner, batches, unit
+from laion_eo.builtin.metadata import EMPTY
 from laion_eo.builtin.storage import Place
 from laion_eo.builtin.topk import MAX_ROWS
 from laion_eo.errors import ConfigError, DataError
@@ -39,7 +40,7 @@ class ExactScan(ShardedRetriever):
     """
 
     name = "exact-scan"
-    summary = "exact search over a folder of vectors: clip-retrieval, DataComp, parquet, HDF5"
+    summary = "exact search over a folder of vectors (npy, npz, parquet, HDF5)"
 
     class Config(RetrieverConfig):
         """Options.
@@ -82,7 +83,7 @@ class ExactScan(ShardedRetriever):
         return PoolSize(self._pool.rows, self._pool.bytes)
 
     def facts(self) -> dict[str, JSON]:
-        """Return the share of rows and pairs that were proven not to matter."""
+        """Return the share of pairs that was proven not to matter."""
         return dict(self._counts.facts()) if self._counts.rows else {}
 
     def shards(self) -> int:
@@ -152,6 +153,8 @@ class ExactScan(ShardedRetriever):
         Raises:
             DataError: The pool has no metadata, or it is damaged.
         """
+        if not len(ids):
+            return EMPTY
         if self._pool.metadata is None:
             raise DataError(f"{self.config.pool}: no metadata; name its folder with `metadata`.")
         return self._pool.metadata.take(ids)

@@ -57,8 +57,8 @@ def find_layout(place: str, metadata: str | None) -> Layout:
     """
     folder = Folder(place)
     elsewhere = Folder(metadata) if metadata else None
-    if files := folder.files("img_emb", [".npy"]):
-        return Layout(place, files, folder=elsewhere or folder)
+    if folder.has_folder("img_emb"):
+        return Layout(place, folder.files("img_emb", [".npy"]), folder=elsewhere or folder)
     for suffixes in ([".npz"], [".h5", ".hdf5"], [".npy"], [".parquet"]):
         if files := folder.files("", suffixes):
             beside = () if elsewhere else _beside(folder, files)
@@ -114,7 +114,7 @@ class Pool:
         """Open the metadata and compare its rows with the vectors'."""
         if self._layout.beside:
             found: Metadata = ParquetMetadata(self._layout.beside)
-        elif self._layout.folder is not None:
+        elif self._layout.folder is not None and self.readers:
             found = open_metadata(self._layout.folder)
         else:
             return None

@@ -106,7 +106,7 @@ class BFloat16Product(Product):
 
         super().__init__(queries)
         self._device = torch.device(device)
-        whole = torch.from_numpy(queries)
+        whole = torch.from_numpy(np.require(queries, requirements=["C", "W"]))
         self._queries = whole.to(self._device, torch.bfloat16)
         # What rounding the queries costs is measured; for the rows the worst case is assumed. The
         # sums: a tensor core may truncate where IEEE rounds, hence 4 and not 1.

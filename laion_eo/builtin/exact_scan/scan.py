@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from laion_eo.builtin.exact_scan.bounds import WORTH, RowBound
 from laion_eo.builtin.exact_scan.products import Device, ExactScores, Floats, make_product
 from laion_eo.builtin.topk import MAX_QUERIES, TopK
 from laion_eo.errors import DataError
@@ -27,16 +26,14 @@ class Counts:
     """What a scan saw and what it was spared."""
 
     rows: int = 0
-    rows_pruned: int = 0
     pairs: int = 0
     pairs_scored: int = 0
 
     def facts(self) -> dict[str, float | int]:
-        """Return the counts and the shares that were proven to be outside the top k."""
+        """Return the counts, and the share of pairs that was proven to be outside the top k."""
         return {
             "rows": self.rows,
             "pairs": self.pairs,
-            "rows_pruned_share": round(self.rows_pruned / max(self.rows, 1), 4),
             "pairs_pruned_share": round(1 - self.pairs_scored / max(self.pairs, 1), 6),
         }
 
@@ -75,7 +72,6 @@ class Scanner:
         self._device = device
         self._product = make_product(queries, device)
         self._exact = ExactScores(queries)
-        self._bound = RowBound(queries, device) if RowBound.promising(queries) else None
 
     def close(self) -> None:
         """Stop the threads."""
@@ -126,14 +122,10 @@ class Scanner:
         """
         rows = len(piece.vectors)
         blocks = max(1, math.ceil(rows / max(1, BLOCK_SCORES // max(1, len(self._queries)))))
-        threshold, bounding, seen = floor, False, 0
+        threshold = floor
         for number in range(blocks):
             block = self._read(piece, number, blocks)
             places = np.arange(number, rows, blocks)
-            if number == 1 or bounding:
-                reach = self._reach(block, threshold)
-                bounding = bool(np.mean(reach) <= 1 - WORTH)
-                block, places = block[reach], places[reach]
             scores = self._product.scores(block)
             if guess and number == 0 and (place := self._place(len(block), rows)):
                 guessed = self._product.ranked(scores, place) - self._product.margin
@@ -157,13 +149,6 @@ class Scanner:
         expected = self._k * seen / rows
         place = math.ceil(expected + SAFETY * math.sqrt(expected * (1 - seen / rows)) + 1)
         return place if place < min(seen, self._k) else min(self._k, seen) * (seen >= self._k)
-
-    def _reach(self, block: Floats, threshold: Floats) -> NDArray[np.bool_]:
-        if self._bound is None:
-            return np.ones(len(block), dtype=bool)
-        reach = self._bound.may_reach(block, threshold)
-        self._counts.rows_pruned += len(reach) - int(np.count_nonzero(reach))
-        return reach
 
     def _add(
         self,
