@@ -193,10 +193,9 @@ def _checked_metadata(question: Question, answer: JSON) -> list[list[str | None]
     """Return [url, caption] of each id of an answer to ``metadata``, in the order of the ids."""
     ids = question.body["ids"]
     rows = answer if isinstance(answer, list) else []
-    found = {
-        row["id"]: row.get("metadata") for row in rows if isinstance(row, dict) and "id" in row
-    }
-    missing = [row for row in ids if not isinstance(found.get(row), dict)]
+    whole = [row for row in rows if isinstance(row, dict) and isinstance(row.get("metadata"), dict)]
+    found: dict[JSON, dict[str, JSON]] = {row.get("id"): row["metadata"] for row in whole}
+    missing = [row for row in ids if row not in found]
     if missing:
         raise BadAnswerError(f"no metadata for id {missing[0]} and {len(missing) - 1} others")
     return [[_text(found[row], names) for names in NAMES.values()] for row in ids]

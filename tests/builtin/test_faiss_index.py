@@ -146,6 +146,11 @@ def test_metadata_in_every_form(tmp_path: Path, convert: Any) -> None:
         mine.lookup(np.array([2000], np.int64))
 
 
+def test_a_pool_of_copies_is_sound(tmp_path: Path) -> None:
+    folder = build(tmp_path, "Flat", np.repeat(VECTORS[:20], 100, axis=0))
+    assert (retriever(folder).search(QUERIES, 3).ids >= 0).all()
+
+
 def test_rows_that_do_not_fit(tmp_path: Path) -> None:
     folder = build(tmp_path, "Flat")
     (folder / "metadata" / "metadata_002.parquet").unlink()
@@ -159,7 +164,12 @@ def test_another_dimension(tmp_path: Path) -> None:
 
 
 def test_rows_that_do_not_find_themselves(tmp_path: Path) -> None:
-    folder = build(tmp_path, "IVF64,PQ2x4")
+    folder = build(tmp_path, "IVF64,Flat")
+    index = faiss.read_index(str(folder / "image.index"))
+    cells = faiss.downcast_index(index.quantizer)
+    cells.reset()
+    cells.add(random_unit(64, 32, seed=9))  # the rows now lie in the wrong cells
+    faiss.write_index(index, str(folder / "image.index"))
     with pytest.raises(DataError, match="of its own rows do not find themselves"):
         retriever(folder).search(QUERIES, 3)
 
