@@ -119,12 +119,19 @@ class EngineOptions(Model):
     """How the work is carried out.
 
     Attributes:
-        use: ``local``: this machine.
+        use: ``local``: this machine. ``ray``: a Ray cluster, whose machines all see the run
+            directory and the pool under the same paths.
         batch_rows: Rows a shard of candidates has; a killed run loses at most one such shard.
+        address: Of the Ray cluster; without one, that of the environment or one started here.
+        workers: Workers of the Ray cluster; as many as it has room for by default.
+        cpus_per_worker: Threads of each.
     """
 
-    use: Literal["local"] = "local"
+    use: Literal["local", "ray"] = "local"
     batch_rows: int = Field(default=512, ge=1)
+    address: str | None = None
+    workers: int | None = Field(default=None, ge=1)
+    cpus_per_worker: int = Field(default=1, ge=1)
 
 
 def _choice(use: str, **options: JSON) -> Choice:

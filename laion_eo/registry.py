@@ -67,9 +67,11 @@ class Registry:
         manager: pluggy's manager, for the lifecycle hooks.
         entries: Every usable component.
         broken: What could not be used.
+        plugins: What was passed to :meth:`discover`.
     """
 
     manager: pluggy.PluginManager
+    plugins: Sequence[ModuleType | object] = ()
     entries: list[Entry] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     distributions: dict[str, str] = field(default_factory=dict)
@@ -90,7 +92,7 @@ class Registry:
         """Load the same plugins, for their hooks alone: no component is asked for."""
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(hookspecs)
-        registry = cls(manager)
+        registry = cls(manager, tuple(plugins))
         for point in _points():
             registry._load(point)
         for plugin in plugins:

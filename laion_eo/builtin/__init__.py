@@ -58,8 +58,11 @@ def laion_eo_embedders() -> Sequence[type[Embedder]]:
 def laion_eo_retrievers() -> Sequence[type[Retriever]]:
     """Register the retrievers."""
     from laion_eo.builtin.exact_scan import ExactScan
+    from laion_eo.builtin.faiss_index import FaissIndex
+    from laion_eo.builtin.knn_service import KnnService
+    from laion_eo.builtin.replay import Replay
 
-    return [ExactScan]
+    return [ExactScan, FaissIndex, KnnService, Replay]
 
 
 @hookimpl

@@ -13,7 +13,14 @@ from laion_eo.kinds.filter import Filter
 from laion_eo.kinds.language_tagger import LanguageTagger
 from laion_eo.kinds.normalizer import Normalizer
 from laion_eo.kinds.publisher import Publisher, Release
-from laion_eo.kinds.retriever import PoolSize, Retriever, RetrieverConfig
+from laion_eo.kinds.retriever import (
+    PoolSize,
+    Retriever,
+    RetrieverConfig,
+    ShardedRetriever,
+    merge_neighbors,
+    no_neighbors,
+)
 from laion_eo.kinds.scorer import ScoreBatch, Scorer
 
 __all__ = [
@@ -33,6 +40,9 @@ __all__ = [
     "RetrieverConfig",
     "ScoreBatch",
     "Scorer",
+    "ShardedRetriever",
+    "merge_neighbors",
+    "no_neighbors",
 ]
 
 

@@ -85,3 +85,62 @@ class Retriever(Component):
     def expected_columns(self) -> Sequence[str]:
         """Return the columns that ``lookup`` must give."""
         return ("url", "caption")
+
+
+class ShardedRetriever(Retriever):
+    """A retriever whose search can be cut into shards, to be done anywhere and in any order."""
+
+    @abstractmethod
+    def shards(self) -> int:
+        """Return the number of shards. Row numbers rise from shard to shard."""
+
+    @abstractmethod
+    def search_shard(
+        self, queries: Embeddings, k: int, shard: int, floor: NDArray[np.float32]
+    ) -> Neighbors:
+        """Find the k nearest rows of each query within one shard.
+
+        Args:
+            queries: float32, (n, dim), rows of length 1.
+            k: Neighbours wanted, at least 1.
+            shard: 0 to ``shards() - 1``.
+            floor: float32, (n,): lower scores may be left out, as that many better ones are known;
+                -inf where nothing is known.
+
+        Raises:
+            DataError: The shard is damaged, or of another dimension.
+        """
+
+    def search(self, queries: Embeddings, k: int) -> Neighbors:
+        """Find the k nearest rows of each query: all shards, one after another."""
+        best = no_neighbors(len(queries), k)
+        for shard in range(self.shards()):
+            found = self.search_shard(queries, k, shard, best.scores[:, -1])
+            best = merge_neighbors(best, found)
+        return best
+
+
+def no_neighbors(queries: int, k: int) -> Neighbors:
+    """Return the neighbours in an empty pool."""
+    scores = np.full((queries, k), -np.inf, dtype=np.float32)
+    return Neighbors(scores, np.full((queries, k), -1, dtype=np.int64))
+
+
+def merge_neighbors(lower: Neighbors, higher: Neighbors) -> Neighbors:
+    """Return the k best of two parts of a pool; equal scores go to the lower row number.
+
+    Args:
+        lower: (n, k), of the part with the lower row numbers.
+        higher: (n, k), of the other part.
+    """
+    k = lower.ids.shape[1]
+    # Most rows of a late shard bring nothing, and the others little: look only at that.
+    some = np.flatnonzero((higher.ids >= 0).any(axis=1))
+    width = int((higher.ids >= 0).sum(axis=1).max(initial=0))
+    scores = np.concatenate([lower.scores[some], higher.scores[some, :width]], axis=1)
+    ids = np.concatenate([lower.ids[some], higher.ids[some, :width]], axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]  # stable: ties stay in row order
+    best = Neighbors(lower.scores.copy(), lower.ids.copy())
+    best.scores[some] = np.take_along_axis(scores, order, axis=1)
+    best.ids[some] = np.take_along_axis(ids, order, axis=1)
+    return best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar, cast
 
 from laion_eo.component import Component, Context
@@ -47,6 +48,11 @@ class Workbench:
             ]
         _check_columns(run_file.name, self.all(Scorer))
 
+    def __reduce__(self) -> tuple[JSON, ...]:
+        """Travel as the run file: models are loaded where they are used."""
+        place = (self.context.work_dir, self.context.seed)
+        return _rebuild, (self.run_file, self.registry.plugins, *place)
+
     def all(self, base: type[C]) -> list[C]:
         """Return the components of a kind, not yet set up: one, or as many as the run lists."""
         kind = next(kind for kind in KINDS if kind.base is base)
@@ -81,6 +87,12 @@ class Workbench:
             ]
             data[kind.table] = tables if isinstance(data[kind.table], list | tuple) else tables[0]
         return data
+
+
+def _rebuild(
+    run_file: RunFile, plugins: Sequence[object], work_dir: Path | None, seed: int
+) -> Workbench:
+    return Workbench(run_file, Registry.discover(plugins), Context(work_dir, seed))
 
 
 def identity(component: Component) -> JSON:

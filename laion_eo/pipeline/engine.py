@@ -22,6 +22,21 @@ class Engine(ABC):
             shards: Can be pickled too.
         """
 
+    @abstractmethod
+    def merge(
+        self,
+        function: Callable[[Shard], Result],
+        join: Callable[[Result, Result], Result],
+        shards: Iterable[Shard],
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield the joined results of consecutive shards, with the number of shards in each.
+
+        Args:
+            function: As in :meth:`map`.
+            join: Joins the results of neighbouring shards, the earlier one first; associative.
+            shards: Taken as the work goes on.
+        """
+
 
 class LocalEngine(Engine):
     """This machine. Shards run one after another: the models inside use every core themselves."""
@@ -29,3 +44,12 @@ class LocalEngine(Engine):
     def map(self, function: Callable[[Shard], Result], shards: Iterable[Shard]) -> Iterator[Result]:
         """Yield ``function(shard)`` for each shard, in order."""
         return (function(shard) for shard in shards)
+
+    def merge(
+        self,
+        function: Callable[[Shard], Result],
+        join: Callable[[Result, Result], Result],  # noqa: ARG002 - each result comes alone
+        shards: Iterable[Shard],
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield each result alone."""
+        return ((1, function(shard)) for shard in shards)

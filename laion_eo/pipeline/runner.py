@@ -15,7 +15,7 @@ from pathlib import Path
 import tomli_w
 
 from laion_eo.component import Context
-from laion_eo.config import RunFile
+from laion_eo.config import EngineOptions, RunFile
 from laion_eo.errors import RunError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.pipeline.bench import Workbench
@@ -161,7 +161,8 @@ class Runner:
         )
         finished = len(done)
         self._progress(finished, total)
-        for index, table in stage.parts(_engine(), done):
+        engine = make_engine(self.bench.config.engine)
+        for index, table in stage.parts(engine, done):
             self.run_dir.write_part(stage.name, index, wanted, table)
             finished += 1
             self._progress(finished, max(total, finished))
@@ -173,8 +174,17 @@ class Runner:
         logger.info("%s: done, %s", stage.name, _counted(record.counts))
 
 
-def _engine() -> Engine:
-    return LocalEngine()
+def make_engine(options: EngineOptions) -> Engine:
+    """Return the engine that a run file chose.
+
+    Raises:
+        ConfigError: Ray is not installed, or there is no cluster at the address.
+    """
+    if options.use == "local":
+        return LocalEngine()
+    from laion_eo.pipeline.ray_engine import RayEngine
+
+    return RayEngine(options.address, options.workers, options.cpus_per_worker)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -181,8 +181,11 @@ class TestFolder(suites.PublisherTests):
 
 
 ELSEWHERE = {
+    "faiss": "needs an index",
     "hf-hub": "needs a Hub",
+    "knn-service": "needs a server",
     "open-clip": "needs weights",
+    "replay": "needs recorded answers",
     "xlm-roberta": "needs weights",
 }
 """Built-ins whose suites need more than this module has, and where they are."""

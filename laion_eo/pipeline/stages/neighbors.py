@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from laion_eo.component import Component
-from laion_eo.kinds import Retriever
+from laion_eo.fingerprint import fingerprint
+from laion_eo.kinds import Retriever, ShardedRetriever, merge_neighbors, no_neighbors
 from laion_eo.pipeline.contract import check_lookup, check_neighbors
 from laion_eo.pipeline.engine import Engine
+from laion_eo.pipeline.shard_store import ShardStore
 from laion_eo.pipeline.stages.base import Stage
 from laion_eo.schema import CANDIDATES, NEIGHBORS
-from laion_eo.types import Embeddings
+from laion_eo.types import Embeddings, Neighbors
+
+logger = logging.getLogger("laion_eo")
+
+SHARDS = ".shards"
+"""Folder of the finished shards of a search that is not complete."""
 
 
 def read_queries(anchors: pa.Table) -> tuple[pa.Table, Embeddings]:
@@ -36,15 +46,24 @@ class NeighborsStage(Stage):
         return [self.bench.one(Retriever)]
 
     def total(self) -> int:
-        """Return 1: all anchors are searched for at once."""
+        """Return 1: one table, however the search is cut."""
         return 1
 
-    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - one search
+    @cached_property
+    def _queries(self) -> tuple[pa.Table, Embeddings]:
+        return read_queries(self.run_dir.read("anchors"))
+
+    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - shards keep themselves
         """Yield the one table of hits."""
         retriever = self.bench.ready(self.bench.one(Retriever))
-        rows, vectors = read_queries(self.run_dir.read("anchors"))
+        rows, vectors = self._queries
         k = retriever.config.k
-        found = check_neighbors(retriever, retriever.search(vectors, k), len(vectors), k)
+        store = ShardStore(self.run_dir.path / self.name / SHARDS, self._fingerprint())
+        if isinstance(retriever, ShardedRetriever):
+            found = self._search_shards(engine, retriever.shards(), store)
+        else:
+            found = retriever.search(vectors, k)
+        found = check_neighbors(retriever, found, len(vectors), k)
         query, rank = np.nonzero(found.ids >= 0)
         table = {
             "source": rows["source"].to_numpy()[query],
@@ -54,6 +73,42 @@ class NeighborsStage(Stage):
             "fast_similarity": found.scores[query, rank],
         }
         yield 0, pa.table(table, schema=NEIGHBORS)
+        store.clear()
+
+    def _fingerprint(self) -> str:
+        before = self.run_dir.record("anchors")
+        return fingerprint([self.identity(), before and before.fingerprint])
+
+    def _search_shards(self, engine: Engine, shards: int, store: ShardStore) -> Neighbors:
+        """Search shard by shard; what is finished is kept, and not done again after a kill."""
+        k = self.bench.one(Retriever).config.k
+        best, start = store.load(no_neighbors(len(self._queries[1]), k))
+        if start:
+            logger.info("%s: goes on, %d of %d shards done", self.name, start, shards)
+
+        def todo() -> Iterator[tuple[int, NDArray[np.float32]]]:
+            # Taken one by one as the work goes on: later shards know a higher floor.
+            for shard in range(start, shards):
+                yield shard, best.scores[:, -1]
+
+        stop = start
+        for count, found in engine.merge(self.search_shard, merge_neighbors, todo()):
+            store.save(stop, stop + count, found)
+            stop += count
+            best = merge_neighbors(best, found)
+        return best
+
+    def search_shard(self, task: tuple[int, NDArray[np.float32]]) -> Neighbors:
+        """Search one shard; on a cluster, this runs on any machine that sees the run directory.
+
+        Args:
+            task: The shard's number, and the floor of each query.
+        """
+        retriever = self.bench.ready(self.bench.one(Retriever))
+        assert isinstance(retriever, ShardedRetriever)
+        vectors = self._queries[1]
+        found = retriever.search_shard(vectors, retriever.config.k, *task)
+        return check_neighbors(retriever, found, len(vectors), retriever.config.k)
 
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the hits, and the anchors that had any."""

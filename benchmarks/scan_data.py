@@ -1,0 +1,73 @@
+"""What the benchmarks of the search share: vectors, brute force, and the line that they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+DIM = 768
+ANCHORS = 3456
+"""As many as the paper has (section 2.1)."""
+NOISE = 0.02
+"""Standard deviation a number; the vectors' own numbers are about 0.036."""
+
+
+def real_like(pool: Path, rows: int, seed: int = 0) -> tuple[Vectors, Vectors]:
+    """Return (rows, 768) and (3456, 768): real embeddings, lifted, repeated with noise.
+
+    Args:
+        pool: An index folder, as ``laion-eo index ../shared/miniweb --out POOL --embedder tiny``
+            makes it; the rows nearest to its satellite pictures serve as anchors.
+        rows: Rows wanted.
+        seed: Of the lift and the noise.
+    """
+    rng = np.random.default_rng(seed)
+    files = sorted((pool / "img_emb").glob("*.npy"))
+    real = np.concatenate([np.load(file) for file in files]).astype(np.float32)
+    dim = real.shape[1]
+    lift = np.linalg.qr(rng.standard_normal((DIM, dim)))[0].T.astype(np.float32)
+    # One domain, as anchors are: the pictures nearest to one of them.
+    anchors = real[np.argsort(-(real @ real[0]))[:160]]
+    return _repeat(real @ lift, rows, rng), _repeat(anchors @ lift, ANCHORS, rng)
+
+
+def random(rows: int) -> tuple[Vectors, Vectors]:
+    """Return (rows, 768) and (3456, 768) in random directions."""
+    from laion_eo.testing import random_unit
+
+    return random_unit(rows, DIM), random_unit(ANCHORS, DIM, seed=1)
+
+
+def _repeat(values: Vectors, rows: int, rng: np.random.Generator) -> Vectors:
+    many = np.resize(values, (rows, DIM))
+    many += NOISE * rng.standard_normal((rows, DIM), dtype=np.float32)
+    many /= np.linalg.norm(many, axis=1, keepdims=True)
+    return many
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the wall time of one call."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def best_of(rounds: int, *works: Callable[[], object]) -> list[float]:
+    """Return the shortest time of each, taken in turns so that a busy moment hits all alike."""
+    times = [[seconds(work) for work in works] for _ in range(rounds)]
+    return [min(column) for column in zip(*times, strict=True)]
+
+
+def report(name: str, ours: float, reference: float, unit: str, **detail: object) -> None:
+    """Print the one JSON line; the ratio is ours / reference."""
+    values = {"ours": round(ours, 3), "reference": round(reference, 3)}
+    ratio = round(ours / reference, 3)
+    detail["cores"] = len(os.sched_getaffinity(0))
+    print(json.dumps({"name": name, **values, "ratio": ratio, "unit": unit, "detail": detail}))

@@ -1,0 +1,120 @@
+"""The Ray engine: shards on the machines of a Ray cluster, the same bytes out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from laion_eo.errors import ConfigError
+from laion_eo.pipeline.engine import Engine, Result, Shard
+
+FAN_IN = 8
+"""Results that are joined by one task of the tree."""
+GROUP = 64
+"""Shards whose joined result comes back, and is kept, together."""
+
+
+class RayEngine(Engine):
+    """Each worker builds the run's components once and works through shards.
+
+    A worker that is lost is started again and its shard done again. All machines must see the run
+    directory and the pool under the same paths.
+
+    Args:
+        address: The cluster; ``None`` takes the one of the environment, or starts one here.
+        workers: Number of workers; by default one for each ``cpus_per_worker`` of the cluster.
+        cpus_per_worker: Threads of one worker.
+
+    Raises:
+        ConfigError: Ray is not installed, or there is no cluster at the address.
+    """
+
+    def __init__(self, address: str | None, workers: int | None, cpus_per_worker: int) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise ConfigError('[engine] use = "ray": pip install "laion-eo[ray]" first.') from None
+        self._ray = ray
+        self._cpus = cpus_per_worker
+        try:
+            if not ray.is_initialized():
+                local = {} if address else {"include_dashboard": False}
+                ray.init(address=address, log_to_driver=False, configure_logging=False, **local)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ConfigError(f"[engine] address = {address!r}: no Ray cluster: {error}") from None
+        total = int(ray.cluster_resources().get("CPU", 1))
+        self._workers = workers or max(1, total // cpus_per_worker)
+
+    def map(self, function: Callable[[Shard], Result], shards: Iterable[Shard]) -> Iterator[Result]:
+        """Yield ``function(shard)`` for each shard, in order."""
+        return (self._ray.get(reference) for reference in self._submit(function, shards))
+
+    def merge(
+        self,
+        function: Callable[[Shard], Result],
+        join: Callable[[Result, Result], Result],
+        shards: Iterable[Shard],
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield the joined results of groups of shards; the joining is done by tasks, in a tree."""
+        tree = self._ray.remote(_joined).options(num_cpus=0)  # the workers hold the processors
+        group: list[Any] = []
+        for reference in self._submit(function, shards):
+            group.append(reference)
+            if len(group) == GROUP:
+                yield len(group), self._ray.get(_grow(tree, join, group))
+                group = []
+        if group:
+            yield len(group), self._ray.get(_grow(tree, join, group))
+
+    def _submit(
+        self, function: Callable[[Shard], Result], shards: Iterable[Shard]
+    ) -> Iterator[Any]:
+        """Yield references to results in order, twice as many under way as there are workers."""
+        actor = self._ray.remote(_Worker)
+        options = {"num_cpus": self._cpus, "max_restarts": -1, "max_task_retries": -1}
+        shared = self._ray.put(function)
+        workers = [actor.options(**options).remote(shared) for _ in range(self._workers)]
+        try:
+            waiting: deque[tuple[Any, Any]] = deque()
+            free = deque(workers * 2)
+            for shard in shards:
+                if not free:
+                    # In order: the oldest is waited for, and its worker gets the next shard.
+                    reference, worker = waiting.popleft()
+                    self._ray.wait([reference], fetch_local=False)
+                    free.append(worker)
+                    yield reference
+                worker = free.popleft()
+                waiting.append((worker.work.remote(shard), worker))
+            for reference, _ in waiting:
+                self._ray.wait([reference], fetch_local=False)
+                yield reference
+        finally:
+            for worker in workers:
+                self._ray.kill(worker)
+
+
+class _Worker:
+    """One process of the cluster; it holds the function, and with it the components."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+
+    def work(self, shard: Any) -> Any:
+        return self._function(shard)
+
+
+def _joined(join: Callable[[Any, Any], Any], *results: Any) -> Any:
+    first, *others = results
+    for other in others:
+        first = join(first, other)
+    return first
+
+
+def _grow(tree: Any, join: Callable[[Any, Any], Any], level: list[Any]) -> Any:
+    """Join references, :data:`FAN_IN` at a time, until one is left."""
+    while len(level) > 1:
+        groups = [level[i : i + FAN_IN] for i in range(0, len(level), FAN_IN)]
+        level = [tree.remote(join, *group) for group in groups]
+    return level[0]

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from laion_eo.builtin import json_service
+from laion_eo.builtin.knn_service import KnnService
+from laion_eo.component import Context
+from laion_eo.errors import DataError, LaionEOError, RunError
+from laion_eo.testing import random_unit
+
+Reply = tuple[int, str, bytes]
+POOL = random_unit(200, 16)
+QUERIES = random_unit(12, 16, seed=1)
+
+
+class Server(ThreadingHTTPServer):
+    """Speaks the protocol of clip-retrieval over POOL; ``spoil`` may change any answer."""
+
+    daemon_threads = True
+    spoil: Callable[[str, Any, int], Reply | None]
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[tuple[str, Any]] = []
+        self.spoil = lambda path, body, count: None
+        self.at_once = self.most_at_once = 0
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        pass
+
+    def do_GET(self) -> None:
+        self._send(200, "application/json", json.dumps(["small", "large"]).encode())
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.server.lock:
+            self.server.asked.append((self.path, body))
+            count = len(self.server.asked)
+            self.server.at_once += 1
+            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
+        time.sleep(0.01)
+        reply = self.server.spoil(self.path, body, count) or self._answer(body)
+        with self.server.lock:
+            self.server.at_once -= 1
+        self._send(*reply)
+
+    def _answer(self, body: Any) -> Reply:
+        if self.path == "/metadata":
+            rows = [{"id": i, "metadata": {"url": f"http://pool/{i}"}} for i in body["ids"]]
+            return 200, "application/json", json.dumps(rows).encode()
+        scores = POOL @ np.array(body["embedding_input"], np.float32)
+        best = np.argsort(-scores)[: body["num_result_ids"]]
+        hits = [{"id": int(i), "similarity": float(scores[i])} for i in best]
+        return 200, "application/json", json.dumps(hits).encode()
+
+    def _send(self, status: int, kind: str, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(json_service, "FIRST_PAUSE", 0.01)
+    with Server() as found:
+        thread = threading.Thread(target=found.serve_forever, daemon=True)
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+def service(server: Server, work: Path | None = None, **options: object) -> KnnService:
+    values = {"url": server.url, "index": "small", "retries": 2, **options}
+    return KnnService(KnnService.Config.model_validate(values), Context(work_dir=work))
+
+
+def test_neighbours_as_the_server_has_them(server: Server) -> None:
+    found = service(server).search(QUERIES, 7)
+    expected = np.argsort(-(QUERIES @ POOL.T), axis=1)[:, :7]
+    np.testing.assert_array_equal(found.ids, expected)
+    np.testing.assert_allclose(
+        found.scores, np.take_along_axis(QUERIES @ POOL.T, expected, axis=1), atol=1e-6
+    )
+
+
+def test_nothing_that_loses_neighbours_is_asked_for(server: Server) -> None:
+    service(server).search(QUERIES[:1], 3)
+    _, body = server.asked[0]
+    assert body["aesthetic_score"] == body["aesthetic_weight"] == ""
+    assert not any(body[name] for name in ("deduplicate", "use_safety_model", "use_mclip"))
+    chosen = service(server, deduplicate=True, aesthetic_score=9, aesthetic_weight=0.5)
+    chosen.search(QUERIES[:1], 3)
+    _, body = server.asked[1]
+    assert (body["deduplicate"], body["aesthetic_score"]) == (True, 9)
+    assert chosen.facts()["aesthetic_score"] == 9
+
+
+def test_questions_go_out_a_few_at_a_time(server: Server) -> None:
+    service(server, concurrency=3).search(QUERIES, 5)
+    assert server.most_at_once == 3
+
+
+def test_equal_anchors_are_asked_once(server: Server) -> None:
+    found = service(server).search(QUERIES[[0, 1, 0]], 5)
+    assert len(server.asked) == 2
+    np.testing.assert_array_equal(found.ids[0], found.ids[2])
+
+
+def test_a_stopped_run_never_asks_twice(server: Server, tmp_path: Path) -> None:
+    server.spoil = lambda path, body, count: (500, "text/plain", b"tired") if count > 5 else None
+    with pytest.raises(RunError, match=r"/knn-service: answered 500: 'tired' \(tried 1 times\)"):
+        service(server, tmp_path, retries=0, concurrency=1).search(QUERIES, 5)
+    server.spoil = lambda path, body, count: None
+    before = len(server.asked)
+    again = service(server, tmp_path)
+    found = again.search(QUERIES, 5)
+    assert len(server.asked) - before == len(QUERIES) - 5
+    assert again.facts()["cached"] == 5
+    np.testing.assert_array_equal(found.ids, service(server).search(QUERIES, 5).ids)
+
+
+def test_other_options_are_other_questions(server: Server, tmp_path: Path) -> None:
+    service(server, tmp_path).search(QUERIES[:1], 5)
+    service(server, tmp_path, deduplicate=True).search(QUERIES[:1], 5)
+    assert len(server.asked) == 2
+
+
+def test_a_stumble_is_tried_again(server: Server) -> None:
+    replies: dict[int, Reply] = {
+        1: (503, "text/plain", b"busy"),
+        2: (200, "application/json", b'[{"id": 1, "simil'),
+    }
+    server.spoil = lambda path, body, count: replies.get(count)
+    assert service(server).search(QUERIES[:1], 5).ids[0, 4] >= 0
+    assert len(server.asked) == 3
+
+
+HIT = b'[{"id": 1, "similarity": %s}]'
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ((500, "text/plain", b"boom"), "answered 500: 'boom'"),
+        ((200, "text/html", b"<html>welcome"), "JSON expected, got text/html: '<html>welcome'"),
+        ((200, "application/json", b'[{"id": 1, "s'), "not whole JSON"),
+        ((200, "application/json", b'{"error": 1}'), "a list of at most 5 results expected"),
+        ((200, "application/json", b'[{"id": "1", "similarity": 1}]'), "with id and similarity"),
+        ((200, "application/json", b'[{"id": -1, "similarity": 1}]'), "with id and similarity"),
+        ((200, "application/json", HIT % b"NaN"), "no cosine"),
+        ((200, "application/json", HIT % b"37.5"), "no cosine"),
+        ((200, "application/json", b"[" + b"1" * 2000 + b"]"), "more than 1000 bytes"),
+        ((200, "application/json", (HIT % b"0.5")[:-1] + b"," + (HIT % b"0.4")[1:]), "id twice"),
+    ],
+)
+def test_what_cannot_be_believed(server: Server, reply: Reply, message: str) -> None:
+    server.spoil = lambda path, body, count: reply
+    with pytest.raises(RunError, match=f"{server.url}/knn-service: .*{message}.*tried 3 times"):
+        service(server, max_bytes=1000).search(QUERIES[:1], 5)
+    assert len(server.asked) == 3
+
+
+def test_a_refusal_is_final(server: Server) -> None:
+    server.spoil = lambda path, body, count: (403, "text/plain", b"not you")
+    with pytest.raises(DataError, match="answered 403: 'not you'"):
+        service(server).search(QUERIES[:1], 5)
+    assert len(server.asked) == 1
+
+
+def test_a_server_that_hangs(server: Server) -> None:
+    def hang(path: str, body: Any, count: int) -> None:
+        time.sleep(1)
+
+    server.spoil = hang
+    with pytest.raises(RunError, match=r"no answer within 0\.2 s \(tried 1 times\)"):
+        service(server, timeout=0.2, retries=0).search(QUERIES[:1], 5)
+
+
+def test_no_server_names_the_url() -> None:
+    config = {"url": "http://127.0.0.1:9", "index": "small", "retries": 0}
+    asked = KnnService(KnnService.Config.model_validate(config), Context())
+    with pytest.raises(RunError, match=r"http://127\.0\.0\.1:9/indices-list: Client"):
+        asked.search(QUERIES[:1], 5)
+
+
+def test_an_unknown_index_lists_those_there_are(server: Server) -> None:
+    with pytest.raises(DataError, match="no index 'medium'; it has small, large"):
+        service(server, index="medium").search(QUERIES[:1], 5)
+
+
+def test_metadata_comes_once_for_each_row(server: Server, tmp_path: Path) -> None:
+    asked = service(server, tmp_path)
+    ids = np.array([7, 3, 199], np.int64)
+    table = asked.lookup(ids)
+    assert table["url"].to_pylist() == ["http://pool/7", "http://pool/3", "http://pool/199"]
+    assert table["caption"].to_pylist() == [None, None, None]
+    asked.lookup(ids)
+    assert [path for path, _ in server.asked] == ["/metadata"]
+    assert asked.lookup(ids[:0]).num_rows == 0
+
+
+def test_ids_past_the_metadata_are_named(server: Server) -> None:
+    def short(path: str, body: Any, count: int) -> Reply | None:
+        rows = [{"id": i, "metadata": {"url": "u"}} for i in body["ids"] if i < 150]
+        return 200, "application/json", json.dumps(rows).encode()
+
+    server.spoil = short
+    with pytest.raises(LaionEOError, match="/metadata: no metadata for id 180 and 0 others"):
+        service(server).lookup(np.array([3, 180], np.int64))
