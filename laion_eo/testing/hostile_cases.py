@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 
-from PIL import Image, features
+from PIL import Image
 
+from laion_eo.images import FORMATS
 from laion_eo.testing import hostile_files as files
 from laion_eo.testing.hostile import Case, Exchange, head
 from laion_eo.testing.hostile_wire import JPEG, WIRE, body, chunked, raw, redirect
@@ -96,7 +97,7 @@ SOUND = [
     _file("animated-webp", S.ANIMATED, "a WebP that moves", files.animation("WEBP")),
     _file("animated-png", S.ANIMATED, "a PNG that moves", files.animation("PNG")),
 ]
-if features.check("avif"):
+if "AVIF" in FORMATS:
     SOUND.append(_image("avif", "an AVIF", files.encoded(files.photo(), "AVIF")))
 
 FILES = [
