@@ -26,15 +26,19 @@ import click
     help="Where the images can be fetched: their paths below POOL are appended. "
     "Without it, runs read them from this disk (downloader.allow_files = true).",
 )
+@click.option(
+    "--faiss", is_flag=True, help="Build a FAISS index too, of a form that fits the pool's size."
+)
 def command(
-    pool: Path, out: Path, use: str, options: tuple[str, ...], url_prefix: str | None
+    pool: Path, out: Path, use: str, options: tuple[str, ...], url_prefix: str | None, faiss: bool
 ) -> None:
-    r"""Embed the images of the folder POOL into a pool that `exact-scan` can search.
+    r"""Embed the images of POOL into a pool that `exact-scan` can search.
 
-    Captions come from metadata.csv, metadata.parquet or pairs.csv in the folder (columns `file` or
-    `file_name`, and `caption` or `text`), or from a text file beside each image. Images that cannot
-    be read are skipped and listed. The layout is clip-retrieval's: img_emb/*.npy and
-    metadata/*.parquet.
+    POOL is a folder of images, a folder of webdataset tars, or a parquet file (or a folder of
+    them) with a column of URLs, which are fetched. In a folder of images, captions come from
+    metadata.csv, metadata.parquet or pairs.csv in the folder (columns `file` or `file_name`, and
+    `caption` or `text`), or from a text file beside each image. Images that cannot be read are
+    skipped and listed. The layout is clip-retrieval's: img_emb/*.npy and metadata/*.parquet.
 
     \b
       laion-eo index photos --out pools/photos --embedder tiny
@@ -42,6 +46,7 @@ def command(
     from laion_eo.cli.progress import reporting
     from laion_eo.config import apply_override
     from laion_eo.pipeline import index
+    from laion_eo.pipeline.faiss_build import build_faiss
     from laion_eo.registry import Registry
 
     embedder = {"use": use}
@@ -53,4 +58,7 @@ def command(
     click.echo(f"{result.folder}: {result.rows:,} images embedded with {result.model_id}.")
     if result.skipped:
         click.echo(f"{result.skipped:,} could not be read; {result.folder / 'skipped'} says why.")
+    if faiss:
+        click.echo(f"image.index: {build_faiss(result.folder)}")
+        click.echo(f'In a run file: [retriever] use = "faiss", index = "{result.folder}"')
     click.echo(f'In a run file: [retriever] use = "exact-scan", pool = "{result.folder}"')

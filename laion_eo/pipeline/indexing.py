@@ -1,38 +1,35 @@
-"""Embeds a folder of images into the layout of clip-retrieval: a pool to search in."""
+"""Embeds a pool of pictures into the layout of clip-retrieval: a pool to search in."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from laion_eo.component import Context
+from laion_eo.component import Component, Context
 from laion_eo.config import Choice
 from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
-from laion_eo.images import ImageError, read_image
-from laion_eo.kinds import KINDS, Embedder
+from laion_eo.kinds import KINDS, Downloader, Embedder
 from laion_eo.pipeline.blame import naming_culprits
 from laion_eo.pipeline.contract import check_embeddings
+from laion_eo.pipeline.pool_sources import Listed, PoolSource, open_source, public_url
 from laion_eo.pipeline.run_dir import write_atomically
 from laion_eo.registry import Registry
 from laion_eo.types import JSON, Embeddings, Picture
 
 logger = logging.getLogger("laion_eo")
+C = TypeVar("C", bound=Component)
 
-IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
-TABLES = ("metadata.csv", "metadata.parquet", "pairs.csv")
-FILE_NAMES = ("file", "file_name", "image_path")
-CAPTION_NAMES = ("caption", "text", "TEXT")
 BATCH = 32
 METADATA = pa.schema(
     [
@@ -63,88 +60,62 @@ class IndexResult:
     model_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    path: str
-    caption: str | None
-
-
 def index(
     pool: str | Path,
     out: str | Path,
     embedder: Mapping[str, JSON] | None = None,
     url_prefix: str | None = None,
     registry: Registry | None = None,
+    *,
+    downloader: Mapping[str, JSON] | None = None,
 ) -> IndexResult:
-    """Embed a folder of images: the Python face of ``laion-eo index``.
+    """Embed a pool of pictures: the Python face of ``laion-eo index``.
 
-    Captions come from a table in the folder (``metadata.csv``, ``metadata.parquet`` or
-    ``pairs.csv`` with a column ``file`` or ``file_name``, and ``caption`` or ``text``), or else
-    from a text file beside each image (``cat.txt`` for ``cat.jpg``). A stopped indexing goes on.
+    The pool is a folder of images; a folder of webdataset tars; or a parquet file of URLs, or a
+    folder of such files, which a downloader fetches. In a folder of images captions come from a
+    table (``metadata.csv``, ``metadata.parquet`` or ``pairs.csv`` with a column ``file`` or
+    ``file_name``, and ``caption`` or ``text``), or else from a text file beside each image
+    (``cat.txt`` for ``cat.jpg``). A stopped indexing goes on.
 
     Args:
-        pool: The folder.
+        pool: The folder, or the parquet file.
         out: Where the vectors go.
         embedder: As a run file's ``[embedder]`` table; open-clip by default.
         url_prefix: What the images' paths are appended to, to give URLs; ``file:`` by default.
         registry: Where components are found; the installed plugins by default.
+        downloader: As a run file's ``[downloader]`` table; http by default.
 
     Raises:
-        ConfigError: The embedder is wrong.
-        DataError: The folder has no images, or its table does not fit.
+        ConfigError: The embedder or the downloader is wrong.
+        DataError: The pool has no images, or its table does not fit.
     """
     root, target = Path(pool), Path(out)
     registry = registry or Registry.discover()
-    kind = next(kind for kind in KINDS if kind.base is Embedder)
-    choice = Choice.model_validate(embedder or {"use": "open-clip"})
     hook = registry.manager.hook
 
     def progress(done: int, total: int) -> None:
         hook.laion_eo_after_batch(stage="index", done=done, total=total)
 
-    model = registry.create(kind, choice, Context(progress=progress), "index")
-    assert isinstance(model, Embedder)
-    listed = _list(root)
-    with naming_culprits(registry):
-        model.setup()
-        try:
-            return _Indexer(root, target, model, url_prefix).run(listed)
-        finally:
-            model.close()
+    context = Context(progress=progress)
+    with naming_culprits(registry), ExitStack() as stack:
 
+        def create(base: type[C], table: Mapping[str, JSON]) -> C:
+            kind = next(kind for kind in KINDS if kind.base is base)
+            component = registry.create(kind, Choice.model_validate(table), context, "index")
+            assert isinstance(component, base)
+            return component
 
-def _list(root: Path) -> list[_Listed]:
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder; the pool is a folder of images.")
-    table = next((root / name for name in TABLES if (root / name).is_file()), None)
-    if table:
-        return _from_table(table)
-    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGES)
-    if not files:
-        raise DataError(f"{root}: no images; looked for {', '.join(IMAGES)}.")
-    found = []
-    for path in files:
-        text = path.with_suffix(".txt")
-        caption = text.read_text("utf-8", "replace").strip() if text.is_file() else None
-        found.append(_Listed(path.relative_to(root).as_posix(), caption))
-    return found
+        def ready(component: C) -> C:
+            component.setup()
+            stack.callback(component.close)
+            return component
 
-
-def _from_table(table: Path) -> list[_Listed]:
-    if table.suffix == ".parquet":
-        rows = pq.read_table(table).to_pylist()
-    else:
-        with table.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    if not rows:
-        raise DataError(f"{table}: the table has no rows.")
-    file = next((name for name in FILE_NAMES if name in rows[0]), None)
-    caption = next((name for name in CAPTION_NAMES if name in rows[0]), None)
-    if file is None:
-        raise DataError(
-            f"{table}: no column {' or '.join(FILE_NAMES)}; it has {', '.join(rows[0])}."
-        )
-    return [_Listed(row[file], row[caption] if caption else None) for row in rows]
+        model = create(Embedder, embedder or {"use": "open-clip"})
+        fetch = create(Downloader, downloader or {"use": "http"})
+        source = open_source(root, lambda: ready(fetch))
+        listed = source.entries()
+        prefix = url_prefix or f"{root.resolve().as_uri()}/"
+        return _Indexer(source, target, ready(model), prefix).run(listed)
 
 
 class _Indexer:
@@ -152,18 +123,19 @@ class _Indexer:
 
     ROWS = 4096
 
-    def __init__(self, root: Path, out: Path, model: Embedder, url_prefix: str | None) -> None:
-        self.root = root
+    def __init__(self, source: PoolSource, out: Path, model: Embedder, prefix: str) -> None:
+        self.source = source
         self.out = out
         self.model = model
-        self.prefix = url_prefix or f"{root.resolve().as_uri()}/"
+        self.prefix = prefix
 
-    def run(self, listed: list[_Listed]) -> IndexResult:
+    def run(self, listed: list[Listed]) -> IndexResult:
         shards = [listed[i : i + self.ROWS] for i in range(0, len(listed), self.ROWS)]
-        identity = [self.model.model_id, self.prefix, [(i.path, i.caption) for i in listed]]
+        rows = [(entry.path, entry.caption, entry.url) for entry in listed]
+        identity = [self.model.model_id, self.prefix, rows]
         self._begin(fingerprint(identity))
         width = len(str(len(shards) - 1))
-        done = rows = skipped = 0
+        done = embedded = skipped = 0
         for number, shard in enumerate(shards):
             stem = f"{number:0{width}d}"
             marker = self.out / ".done" / f"{stem}.json"
@@ -172,40 +144,41 @@ class _Indexer:
             else:
                 counts = self._write(stem, shard, done, len(listed))
                 write_atomically(marker, json.dumps(counts).encode())
-            rows, skipped = rows + counts["rows"], skipped + counts["skipped"]
+            embedded, skipped = embedded + counts["rows"], skipped + counts["skipped"]
             done += len(shard)
             self.model.context.progress(done, len(listed))
-        return self._finish(rows, skipped)
+        return self._finish(embedded, skipped)
 
     def _begin(self, wanted: str) -> None:
         """Clear what an indexing of other images, or with another model, left."""
         marker = self.out / ".done" / "fingerprint"
         if marker.is_file() and marker.read_text("utf-8") == wanted:
             return
-        known = {".done", "img_emb", "metadata", "skipped", "index.json", "skipped.parquet"}
+        known = {".done", "img_emb", "metadata", "skipped", "index.json", "image.index"}
         if self.out.exists() and (other := {path.name for path in self.out.iterdir()} - known):
             raise DataError(
                 f"{self.out}: holds {sorted(other)[0]!r}; an index needs its own folder."
             )
+        (self.out / "image.index").unlink(missing_ok=True)
         for name in (".done", "img_emb", "metadata", "skipped"):
             for path in (self.out / name).glob("*"):
                 path.unlink()
             (self.out / name).mkdir(parents=True, exist_ok=True)
         write_atomically(marker, wanted.encode())
 
-    def _write(self, stem: str, shard: list[_Listed], before: int, total: int) -> dict[str, int]:
+    def _write(self, stem: str, shard: list[Listed], before: int, total: int) -> dict[str, int]:
         """Embed one shard and write its three files."""
         metadata: list[dict[str, JSON]] = []
         skipped: list[dict[str, JSON]] = []
         vectors: list[Embeddings] = [np.zeros((0, self.model.dim), np.float32)]
         for start in range(0, len(shard), BATCH):
             batch = []
-            for entry in shard[start : start + BATCH]:
-                try:
-                    batch.append((entry, read_image(self.root / entry.path)))
-                except (ImageError, OSError) as error:
-                    logger.warning("%s: skipped: %s", entry.path, error)
-                    skipped.append({"image_path": entry.path, "reason": str(error)})
+            for entry, picture in self.source.load(shard[start : start + BATCH]):
+                if isinstance(picture, str):
+                    logger.warning("%s: skipped: %s", entry.path, picture)
+                    skipped.append({"image_path": entry.path, "reason": picture})
+                else:
+                    batch.append((entry, picture))
             metadata += [self._row(entry, picture) for entry, picture in batch]
             if batch:
                 found = self.model.embed_images([picture for _, picture in batch])
@@ -217,9 +190,9 @@ class _Indexer:
         _write_table(self.out / "skipped" / f"skipped_{stem}.parquet", skipped, SKIPPED)
         return {"rows": len(metadata), "skipped": len(skipped)}
 
-    def _row(self, entry: _Listed, picture: Picture) -> dict[str, JSON]:
+    def _row(self, entry: Listed, picture: Picture) -> dict[str, JSON]:
         height, width = picture.shape[:2]
-        url = self.prefix + quote(entry.path)
+        url = public_url(self.prefix, entry)
         about = {"image_path": entry.path, "caption": entry.caption, "url": url}
         return {**about, "width": width, "height": height}
 

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from laion_eo.errors import DataError
+from laion_eo.pipeline import index
+from laion_eo.registry import Registry
+
+COLOURS = {"use": "colours"}
+LOOPBACK = {"use": "http", "allow_hosts": ["127.0.0.1"], "retries": 0}
+
+
+def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    archive.addfile(member, io.BytesIO(content))
+
+
+@pytest.fixture
+def tars(web: Path, tmp_path: Path) -> Path:
+    """Ten pictures of the web in two tars, as img2dataset writes them."""
+    folder = tmp_path / "tars"
+    folder.mkdir()
+    files = sorted(web.glob("green0*.png"))
+    for number in range(2):
+        with tarfile.open(folder / f"0000{number}.tar", "w") as archive:
+            for file in files[number * 5 : number * 5 + 5]:
+                key = f"{file.stem}"
+                about = {"url": f"http://web/{key}", "caption": f"json {key}"}
+                add(archive, f"{key}.json", json.dumps(about).encode())
+                add(archive, f"{key}.png", file.read_bytes())
+                if number == 0:
+                    add(archive, f"{key}.txt", f"text {key}".encode())
+    return folder
+
+
+def vectors(folder: Path) -> dict[str, list[float]]:
+    stored = np.concatenate([np.load(f) for f in sorted((folder / "img_emb").glob("*.npy"))])
+    rows = pq.read_table(folder / "metadata").to_pylist()
+    return {Path(r["image_path"]).stem: v.tolist() for r, v in zip(rows, stored, strict=True)}
+
+
+def test_tars_give_what_the_files_give(
+    web: Path, tars: Path, registry: Registry, tmp_path: Path
+) -> None:
+    whole = index(web, tmp_path / "files", COLOURS, registry=registry)
+    result = index(tars, tmp_path / "out", COLOURS, registry=registry)
+    assert (result.rows, result.skipped) == (10, 0)
+    mine, theirs = vectors(result.folder), vectors(whole.folder)
+    assert mine == {name: theirs[name] for name in mine}
+    rows = pq.read_table(result.folder / "metadata").to_pylist()
+    assert rows[0]["image_path"] == "00000.tar/green00.png"
+    assert (rows[0]["caption"], rows[0]["url"]) == ("text green00", "http://web/green00")
+    assert rows[9]["caption"] == "json green09"
+
+
+def test_a_truncated_tar_is_named(tars: Path, registry: Registry, tmp_path: Path) -> None:
+    file = tars / "00001.tar"
+    file.write_bytes(file.read_bytes()[:700])
+    with pytest.raises(DataError, match=r"00001\.tar: not a whole tar"):
+        index(tars, tmp_path / "out", COLOURS, registry=registry)
+
+
+def test_urls_are_fetched(web: Path, web_url: str, registry: Registry, tmp_path: Path) -> None:
+    urls = [f"{web_url}green0{i}.png" for i in range(4)] + [f"{web_url}none.png", None]
+    captions = [f"caption {i}" for i in range(6)]
+    pq.write_table(pa.table({"URL": urls, "TEXT": captions}), tmp_path / "urls.parquet")
+    out = tmp_path / "out"
+    file = tmp_path / "urls.parquet"
+    result = index(file, out, COLOURS, registry=registry, downloader=LOOPBACK)
+    assert (result.rows, result.skipped) == (4, 1)
+    rows = pq.read_table(out / "metadata").to_pylist()
+    assert [row["url"] for row in rows] == urls[:4]
+    assert rows[3]["caption"] == "caption 3"
+    skipped = pq.read_table(out / "skipped").to_pylist()
+    assert skipped[0]["image_path"].endswith("none.png")
+    assert "404" in skipped[0]["reason"]
+    theirs = vectors(index(web, tmp_path / "files", COLOURS, registry=registry).folder)
+    assert vectors(out) == {f"green0{i}": theirs[f"green0{i}"] for i in range(4)}
+
+
+def test_a_table_without_urls(registry: Registry, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"key": ["a"]}), tmp_path / "urls.parquet")
+    with pytest.raises(DataError, match=r"urls\.parquet: no column 'url'; it has key"):
+        index(tmp_path / "urls.parquet", tmp_path / "out", COLOURS, registry=registry)
