@@ -20,7 +20,7 @@ def workbench(name: str) -> Workbench:
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.toml")))
 def test_every_example_is_a_valid_run_file(name: str) -> None:
-    workbench(name)
+    assert workbench(name).run_file.name == name
 
 
 @pytest.mark.parametrize(

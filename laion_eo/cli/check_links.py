@@ -45,8 +45,8 @@ def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ..
     from rich.console import Console
 
     from laion_eo.cli.progress import reporting
-    from laion_eo.config import apply_override
     from laion_eo.dataset.links import check_links
+    from laion_eo.overrides import apply_override
     from laion_eo.registry import Registry
 
     options: dict[str, object] = {}

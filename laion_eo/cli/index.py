@@ -44,7 +44,7 @@ def command(
       laion-eo index photos --out pools/photos --embedder tiny
     """
     from laion_eo.cli.progress import reporting
-    from laion_eo.config import apply_override
+    from laion_eo.overrides import apply_override
     from laion_eo.pipeline import index
     from laion_eo.pipeline.faiss_build import build_faiss
     from laion_eo.registry import Registry

@@ -98,24 +98,26 @@ def index(
 
     context = Context(progress=progress)
     with naming_culprits(registry), ExitStack() as stack:
-
-        def create(base: type[C], table: Mapping[str, JSON]) -> C:
-            kind = next(kind for kind in KINDS if kind.base is base)
-            component = registry.create(kind, Choice.model_validate(table), context, "index")
-            assert isinstance(component, base)
-            return component
-
-        def ready(component: C) -> C:
-            component.setup()
-            stack.callback(component.close)
-            return component
-
-        model = create(Embedder, embedder or {"use": "open-clip"})
-        fetch = create(Downloader, downloader or {"use": "http"})
-        source = open_source(root, lambda: ready(fetch))
+        model = _create(registry, Embedder, embedder or {"use": "open-clip"}, context)
+        fetch = _create(registry, Downloader, downloader or {"use": "http"}, context)
+        source = open_source(root, lambda: _ready(fetch, stack))
         listed = source.entries()
         prefix = url_prefix or f"{root.resolve().as_uri()}/"
-        return _Indexer(source, target, ready(model), prefix).run(listed)
+        return _Indexer(source, target, _ready(model, stack), prefix).run(listed)
+
+
+def _create(registry: Registry, base: type[C], table: Mapping[str, JSON], context: Context) -> C:
+    kind = next(kind for kind in KINDS if kind.base is base)
+    component = registry.create(kind, Choice.model_validate(table), context, "index")
+    assert isinstance(component, base)
+    return component
+
+
+def _ready(component: C, stack: ExitStack) -> C:
+    """Set a component up, to be closed with the stack."""
+    component.setup()
+    stack.callback(component.close)
+    return component
 
 
 class _Indexer:
