@@ -47,26 +47,22 @@ PUBLISHED_COLUMNS: tuple[Column, ...] = (
 PUBLISHED: pa.Schema = pa.schema([(column.name, column.type) for column in PUBLISHED_COLUMNS])
 
 
-def anchors_schema(dim: int) -> pa.Schema:
-    """Schema of the ``anchors`` stage, one row per query vector (an augmented anchor has several).
-
-    Args:
-        dim: Length of the embedding.
-    """
-    return pa.schema(
-        [
-            ("source", pa.int64()),
-            ("anchor_id", pa.string()),
-            ("view", pa.int32()),
-            ("gsd", pa.float64()),
-            ("lon", pa.float64()),
-            ("lat", pa.float64()),
-            ("acquired", pa.timestamp("us", tz="UTC")),
-            ("skipped", pa.string()),
-            ("embedding", pa.list_(pa.float32(), dim)),
-        ]
-    )
-
+# The embedding is a list of any length, because Parquet of pyarrow 15 takes no null among lists of
+# a fixed one, and a skipped anchor has none.
+ANCHORS: pa.Schema = pa.schema(
+    [
+        ("source", pa.int64()),
+        ("anchor_id", pa.string()),
+        ("view", pa.int32()),
+        ("gsd", pa.float64()),
+        ("lon", pa.float64()),
+        ("lat", pa.float64()),
+        ("acquired", pa.timestamp("us", tz="UTC")),
+        ("skipped", pa.string()),
+        ("embedding", pa.list_(pa.float32())),
+    ]
+)
+"""The ``anchors`` stage, one row per query vector (an augmented anchor has several)."""
 
 NEIGHBORS: pa.Schema = pa.schema(
     [

@@ -6,7 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from subprocess import CompletedProcess
+
+import laion_eo
+
+
+def source_folders() -> list[str]:
+    """Return what a child needs on its path to import this laion_eo: nothing if it is installed.
+
+    Never site-packages: it would come before the standard library, and some packages hide that.
+    """
+    folder = Path(laion_eo.__file__).parents[1]
+    return [] if folder.name == "site-packages" else [str(folder)]
 
 
 def python(code: str, environment: Mapping[str, str] | None = None) -> CompletedProcess[str]:

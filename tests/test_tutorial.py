@@ -10,8 +10,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from processes import source_folders
 
-import laion_eo
 from laion_eo.config import RunFile
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +36,7 @@ def written(tmp_path: Path) -> Path:
 
 
 def call(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(folder), str(Path(laion_eo.__file__).parents[1])])
+    path = os.pathsep.join([str(folder), *source_folders()])
     return subprocess.run(
         [sys.executable, "-m", *args],
         cwd=folder,

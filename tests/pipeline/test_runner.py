@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
-from laion_eo.errors import ConfigError, RunError
+from laion_eo.errors import ConfigError, DataError, RunError
 from laion_eo.hookspecs import hookimpl
 from laion_eo.pipeline import RunResult, index, run
 from laion_eo.pipeline.run_dir import RunDir
@@ -290,6 +290,16 @@ def test_an_empty_pool_gives_an_empty_dataset(
     result = run(data, tmp_path / "run", registry=registry)
     assert rows(result).num_rows == 0
     assert rows(result).schema.remove_metadata() == PUBLISHED
+
+
+def test_no_sound_anchor_is_one_clear_line(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "anchors").mkdir()
+    (tmp_path / "anchors" / "a.png").write_bytes(b"no picture")
+    data = run_data | {"anchors": {"use": "images", "root": str(tmp_path / "anchors")}}
+    with pytest.raises(DataError, match="not one of the 1 anchors could be read; .*a.png"):
+        run(data, tmp_path / "run", registry=registry)
 
 
 def test_a_damaged_anchor_keeps_its_number(

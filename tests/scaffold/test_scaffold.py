@@ -9,8 +9,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from processes import source_folders
 
-import laion_eo
 from laion_eo.errors import ConfigError
 from laion_eo.kinds import KINDS, Kind
 from laion_eo.scaffold import new_plugin, render
@@ -34,8 +34,7 @@ def test_every_kind_passes_its_tests_as_generated(tmp_path: Path) -> None:
     folders = [new_plugin(f"my-{kind}", kind, tmp_path) for kind in NAMES]
     for folder in folders:
         install(folder, site)
-    root = Path(laion_eo.__file__).parents[1]
-    paths = [site, *folders, root]
+    paths = [site, *folders, *source_folders()]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
     (tmp_path / "pytest.ini").write_text(
         "[pytest]\nfilterwarnings = error\naddopts = --import-mode=importlib\n"

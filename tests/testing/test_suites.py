@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import source_folders
 
-import laion_eo
 from laion_eo.testing.suites import SUITES, ComponentTests
 
 BROKEN = Path(__file__).parent / "broken"
@@ -27,7 +27,7 @@ def outcomes(tmp_path: Path, *arguments: str | Path) -> dict[str, dict[str, Any]
     command = [sys.executable, "-m", "pytest", *options]
     done = subprocess.run(
         [*command, f"--confcutdir={BROKEN}", f"--outcomes={report}", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(Path(laion_eo.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(source_folders())},
         capture_output=True,
         text=True,
     )

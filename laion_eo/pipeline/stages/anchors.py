@@ -13,7 +13,7 @@ from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer
 from laion_eo.pipeline.contract import check_anchor, check_embeddings, check_pictures
 from laion_eo.pipeline.engine import Engine
 from laion_eo.pipeline.stages.base import Stage
-from laion_eo.schema import anchors_schema
+from laion_eo.schema import ANCHORS
 from laion_eo.types import JSON, Anchor, Embeddings, Picture, SkippedAnchor
 
 BATCH = 64
@@ -73,7 +73,7 @@ class Anchors(Stage):
             found = embedder.embed_texts(list(texts.values()))
             check_embeddings(embedder, found, len(texts), embedder.dim)
             vectors |= zip(texts, found, strict=True)
-        return _table(rows, vectors, embedder.dim)
+        return _table(rows, vectors)
 
     def _views(self, batch: Sequence[Anchor | SkippedAnchor]) -> dict[int, list[Picture]]:
         """Return the pictures of each image anchor, by its place in the batch."""
@@ -104,10 +104,9 @@ def _row(anchor: Anchor, source: int, view: int) -> dict[str, JSON]:
     return {"source": source, "anchor_id": anchor.id, "view": view, **place}
 
 
-def _table(rows: list[dict[str, JSON]], vectors: dict[int, Embeddings], dim: int) -> pa.Table:
+def _table(rows: list[dict[str, JSON]], vectors: dict[int, Embeddings]) -> pa.Table:
     """Lay the vectors into their rows; a skipped anchor's row gets null."""
-    schema = anchors_schema(dim)
-    embedding = schema.field("embedding")
-    fixed = pa.Table.from_pylist(rows, schema=schema.remove(len(schema) - 1))
+    embedding = ANCHORS.field("embedding")
+    fixed = pa.Table.from_pylist(rows, schema=ANCHORS.remove(len(ANCHORS) - 1))
     column = pa.array([vectors.get(place) for place in range(len(rows))], embedding.type)
     return fixed.append_column(embedding, column)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from laion_eo.component import Component
+from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import Retriever, ShardedRetriever, merge_neighbors, no_neighbors
 from laion_eo.pipeline.contract import check_lookup, check_neighbors
@@ -28,8 +29,15 @@ SHARDS = ".shards"
 
 
 def read_queries(anchors: pa.Table) -> tuple[pa.Table, Embeddings]:
-    """Return the rows of the anchors table that have a vector, and the vectors, (n, dim)."""
+    """Return the rows of the anchors table that have a vector, and the vectors, (n, dim).
+
+    Raises:
+        DataError: No anchor has one.
+    """
     rows = anchors.filter(anchors["embedding"].is_valid())
+    if not len(rows):
+        reason = anchors["skipped"][0].as_py()
+        raise DataError(f"not one of the {len(anchors)} anchors could be read; the first: {reason}")
     column = rows["embedding"].combine_chunks()
     vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
     return rows, vectors.astype(np.float32, copy=False)
