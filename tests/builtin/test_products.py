@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from laion_eo.builtin.exact_scan import products
+from laion_eo.builtin.exact_scan import products, scan
 from laion_eo.builtin.exact_scan.products import (
     BFloat16Product,
     ExactScores,
@@ -83,19 +83,32 @@ def test_scores_are_rounded_correctly(share: float, monkeypatch: pytest.MonkeyPa
         assert nearest == score
 
 
-def test_a_sorted_pool_is_searched_again_where_the_guess_failed(
+def test_where_a_guess_was_too_high_the_piece_is_searched_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All good rows where a block's sample does not fall: guesses are too high, answers are not."""
-    monkeypatch.setattr("laion_eo.builtin.exact_scan.scan.BLOCK_SCORES", 30 * 50)
-    rows = random_unit(400, 96, seed=2)
-    near = QUERIES[0] + 0.01 * random_unit(50, 96, seed=3)
-    rows[0::8] = near / np.linalg.norm(near, axis=1, keepdims=True)  # all in the first of 8 blocks
+    monkeypatch.setattr(scan, "BLOCK_SCORES", 30 * 50)
+    monkeypatch.setattr(scan, "SAFETY", -1.0)
     counts = Counts()
     scanner = Scanner(QUERIES, 60, "auto", counts)
-    found = scanner.scan(Piece(rows, 0, "x", 0), np.full(30, -np.inf, np.float32))
+    found = scanner.scan(Piece(ROWS, 0, "x", 0), np.full(30, -np.inf, np.float32))
     scanner.close()
-    scores = (QUERIES.astype(np.float64) @ rows.astype(np.float64).T).astype(np.float32)
-    expected = np.argsort(-scores, axis=1, kind="stable")[:, :60]
+    expected = np.argsort(-PRECISE.astype(np.float32), axis=1, kind="stable")[:, :60]
     np.testing.assert_array_equal(found.ids, expected)
-    assert counts.rows == 800  # the guess was wrong, and that was seen
+    assert counts.rows == 2 * len(ROWS)
+
+
+def test_a_sorted_pool_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neighbours all in a row, or all at one distance from each other, fool no sample."""
+    monkeypatch.setattr(scan, "BLOCK_SCORES", 30 * 50)
+    for places in (slice(0, 60), slice(0, 480, 8)):
+        rows = random_unit(480, 96, seed=2)
+        near = QUERIES[0] + 0.05 * random_unit(60, 96, seed=3)
+        rows[places] = near / np.linalg.norm(near, axis=1, keepdims=True)
+        counts = Counts()
+        scanner = Scanner(QUERIES, 60, "auto", counts)
+        found = scanner.scan(Piece(rows, 0, "x", 0), np.full(30, -np.inf, np.float32))
+        scanner.close()
+        scores = (QUERIES.astype(np.float64) @ rows.astype(np.float64).T).astype(np.float32)
+        expected = np.argsort(-scores, axis=1, kind="stable")[:, :60]
+        np.testing.assert_array_equal(found.ids, expected)
+        assert counts.rows == len(rows)
