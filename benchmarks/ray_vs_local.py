@@ -2,8 +2,8 @@
 
     python benchmarks/ray_vs_local.py [--rows 400000] [--anchors 1024]
 
-The one worker is the local engine on one thread. Starting Ray and its workers is not counted: a
-first small search does that.
+The one worker is the local engine on one thread. Starting Ray is not counted: a first small search
+does that. Starting the workers is: the engine starts them anew for each search.
 """
 
 from __future__ import annotations

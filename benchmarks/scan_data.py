@@ -24,7 +24,7 @@ def real_like(pool: Path, rows: int, seed: int = 0) -> tuple[Vectors, Vectors]:
 
     Args:
         pool: An index folder, as ``laion-eo index ../shared/miniweb --out POOL --embedder tiny``
-            makes it; the rows nearest to its satellite pictures serve as anchors.
+            makes it; the rows nearest to its first row serve as anchors.
         rows: Rows wanted.
         seed: Of the lift and the noise.
     """
