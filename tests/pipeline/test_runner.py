@@ -7,10 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -236,49 +233,6 @@ def test_a_rotten_web_loses_nothing(
     again = run(run_data | {"retriever": pool}, tmp_path / "dead", dead, registry)
     assert again.manifest["stages"]["downloads"]["counts"]["unreachable"] > 30
     assert rows(again).num_rows == 0
-
-
-def test_lifecycle_hooks_are_called_in_order(run_data: dict[str, JSON], tmp_path: Path) -> None:
-    calls: list[str] = []
-
-    class Listener:
-        @hookimpl
-        def laion_eo_before_run(self, stages: Sequence[str], manifest: dict[str, JSON]) -> None:
-            calls.append(f"before {len(stages)}")
-            manifest["ticket"] = "EO-17"
-
-        @hookimpl
-        def laion_eo_after_batch(self, stage: str, done: int, total: int) -> None:
-            calls.append(f"{stage} {done}/{total}")
-
-        @hookimpl
-        def laion_eo_after_run(self, manifest: dict[str, JSON]) -> None:
-            calls.append(f"after {manifest['ticket']}")
-
-        @hookimpl
-        def laion_eo_card_sections(self, manifest: dict[str, JSON]) -> str:
-            return f"## Thanks\n\nto {len(manifest['stages'])} stages"
-
-    result = run(run_data, tmp_path / "run", registry=Registry.discover([colours, Listener()]))
-    assert calls[0] == "before 8"
-    assert calls[-1] == "after EO-17"
-    assert "scores 5/5" in calls
-    assert json.loads((result.folder / "manifest.json").read_text())["ticket"] == "EO-17"
-    assert "## Thanks\n\nto 7 stages" in (result.dataset / "README.md").read_text()
-
-
-def test_on_error_names_the_stage(run_data: dict[str, JSON], tmp_path: Path) -> None:
-    seen: list[str] = []
-
-    @hookimpl
-    def laion_eo_on_error(stage: str, error: BaseException) -> None:
-        seen.append(f"{stage}: {type(error).__name__}")
-
-    listener: Any = SimpleNamespace(laion_eo_on_error=laion_eo_on_error)
-    data = run_data | {"scorers": [{"use": "image-similarity"}]}
-    with pytest.raises(ConfigError, match="text_similarity"):
-        run(data, tmp_path / "run", registry=Registry.discover([colours, listener]))
-    assert seen == ["verdicts: ConfigError"]
 
 
 def test_an_empty_pool_gives_an_empty_dataset(
