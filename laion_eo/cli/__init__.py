@@ -19,7 +19,7 @@ COMMANDS = {
     "demo": "Run the whole job on pictures that come along: no network, no account.",
     "run": "Run, or go on with, the extraction that a run file describes.",
     "plan": "Say what a run would do: stages, rows, bytes, time.",
-    "index": "Embed a folder of images into a pool that runs can search.",
+    "index": "Embed images into a pool that runs can search.",
     "release": "Release a run's dataset to the Hugging Face Hub.",
     "pull": "Fetch a release, so that load_dataset finds it by its bare name.",
     "check-links": "Say which of a dataset's images are still there.",

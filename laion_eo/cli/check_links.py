@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     help="An option of the downloader, as in a run file: --set timeout=10. Can be given again.",
 )
 def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ...]) -> None:
-    r"""Fetch every image of DATASET once, and say which are still there.
+    """Fetch every image of DATASET once, and say which are still there.
 
     DATASET is a run directory, a folder of parquet files, or a name that load_dataset knows. Each
     image is fetched whole, to see whether it is still the same: mind the traffic. The result, one
@@ -41,7 +41,7 @@ def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ..
     \b
       laion-eo check-links runs/ver-1 --out links-2025-06.parquet
       laion-eo check-links laion_eo --config ver-0
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from rich.console import Console
 
     from laion_eo.cli.progress import reporting

@@ -32,7 +32,7 @@ import click
 def command(
     pool: Path, out: Path, use: str, options: tuple[str, ...], url_prefix: str | None, faiss: bool
 ) -> None:
-    r"""Embed the images of POOL into a pool that `exact-scan` can search.
+    """Embed the images of POOL into a pool that `exact-scan` can search.
 
     POOL is a folder of images, a folder of webdataset tars, or a parquet file (or a folder of
     them) with a column of URLs, which are fetched. In a folder of images, captions come from
@@ -42,7 +42,7 @@ def command(
 
     \b
       laion-eo index photos --out pools/photos --embedder tiny
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from laion_eo.cli.progress import reporting
     from laion_eo.overrides import apply_override
     from laion_eo.pipeline import index

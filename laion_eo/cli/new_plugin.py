@@ -22,7 +22,7 @@ import click
     help="Folder in which the package's folder is made; this one by default.",
 )
 def command(name: str, kind: str, out: Path) -> None:
-    r"""Make a package called NAME with one component that works, to start from.
+    """Make a package called NAME with one component that works, to start from.
 
     It has an entry point, tests with the kind's conformance suite, a README and a tox.ini, and its
     tests pass as they are. The guide is docs/plugins.
@@ -31,7 +31,7 @@ def command(name: str, kind: str, out: Path) -> None:
       laion-eo new-plugin beaches --kind anchor-source
       pip install -e 'beaches[test]' && pytest beaches
       laion-eo plugins beaches
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from laion_eo.scaffold import new_plugin
 
     folder = new_plugin(name, kind, out)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--default", is_flag=True, help="Load this configuration when none is named.")
 @click.option("--dry-run", is_flag=True, help="Show the card and the files; change nothing.")
 def command(run: Path, repo: str, config: str | None, dry_run: bool, **options: object) -> None:
-    r"""Release the dataset of the run directory RUN to the Hugging Face Hub.
+    """Release the dataset of the run directory RUN to the Hugging Face Hub.
 
     The parquet files, the card and the report's pictures go there in one commit, or not at all.
     What the repository holds of other configurations stays. Log in first with `hf auth login`, or
@@ -34,7 +34,7 @@ def command(run: Path, repo: str, config: str | None, dry_run: bool, **options: 
     \b
       laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --dry-run
       laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --tag v1.0.0 --public
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from laion_eo.builtin.hf_hub import HubPlan
     from laion_eo.dataset.release import release
 

@@ -31,7 +31,7 @@ def run_directory(run_file: Path, out: Path | None) -> Path:
 @out_option
 @set_option
 def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> None:
-    r"""Run, or go on with, the extraction that RUN_FILE describes.
+    """Run, or go on with, the extraction that RUN_FILE describes.
 
     Each stage leaves its table in the run directory, named by a fingerprint of its options and
     inputs. What is there already is not done again: a stopped run goes on where it was, and a
@@ -42,7 +42,7 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> Non
     \b
       laion-eo run examples/ver-0.toml --out runs/ver-0
       laion-eo run examples/ver-0.toml --out runs/ver-0 --set filters.similarity-threshold.sigma=2
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from laion_eo.cli.console import output_console
     from laion_eo.cli.progress import reporting
     from laion_eo.cli.summary import print_run
