@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from laion_eo.errors import DataError
 from laion_eo.pipeline import plan, run
@@ -39,3 +40,16 @@ def test_a_plan_finds_missing_data(
 ) -> None:
     with pytest.raises(DataError, match="no such folder"):
         plan(run_data, tmp_path / "run", [f"anchors.root={tmp_path / 'no'}"], registry)
+
+
+def test_a_run_files_paths_start_at_its_folder(
+    run_data: dict[str, JSON], anchors: Path, registry: Registry, tmp_path: Path
+) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "pictures").symlink_to(anchors)
+    file = folder / "small.toml"
+    file.write_text(tomli_w.dumps(run_data | {"anchors": {"use": "images", "root": "pictures"}}))
+    assert plan(file, tmp_path / "run", registry=registry).stages[0].rows == 4
+    with pytest.raises(DataError, match="not-there: no such folder"):
+        plan(file, tmp_path / "run", ["anchors.root=not-there"], registry)
