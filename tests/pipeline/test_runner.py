@@ -133,7 +133,7 @@ def test_a_wrong_run_file_touches_nothing(
     finished: RunResult, run_data: dict[str, JSON], registry: Registry
 ) -> None:
     before = everything(finished.folder)
-    with pytest.raises(ConfigError, match="'sigmo'"):
+    with pytest.raises(ConfigError, match=r"\[\[filters\]\] 2 .*'sigmo'"):
         run(run_data, finished.folder, ["filters.similarity-threshold.sigmo=2"], registry)
     assert everything(finished.folder) == before
 
