@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from laion_eo.testing.hub_api import Reply, Request, answer
+from laion_eo.testing.hub_api import answer
 from laion_eo.testing.hub_store import Blob, RefusalError, Repo
+from laion_eo.testing.hub_wire import Reply, Request
 
 TOKEN = "hf_loopback"  # noqa: S105 - opens nothing but this server
 
