@@ -84,11 +84,12 @@ def test_dry_run_changes_nothing(hub: LoopbackHub, make_run: MakeRun) -> None:
 def test_figures_of_the_report_go_along(hub: LoopbackHub, make_run: MakeRun) -> None:
     run = make_run()
     (run / "report" / "figures").mkdir(parents=True)
-    (run / "report" / "figures" / "scores.svg").write_text("<svg/>")
+    (run / "report" / "figures" / "a [b] c.svg").write_text("<svg/>")
     publish(run)
-    assert "figures/ver-0/scores.svg" in files(hub)
+    assert "figures/ver-0/a [b] c.svg" in files(hub)
     card = hub.repos[REPO].file("main", "README.md").content.decode()
-    assert "![scores](figures/ver-0/scores.svg)\n\n<!-- end of config ver-0 -->" in card
+    shown = r"![a \[b\] c](figures/ver-0/a%20%5Bb%5D%20c.svg)"
+    assert f"### Figures\n\n{shown}\n\n<!-- end of config ver-0 -->" in card
 
 
 def test_pull_request_leaves_main_alone(hub: LoopbackHub, make_run: MakeRun) -> None:
