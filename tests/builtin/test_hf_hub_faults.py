@@ -96,6 +96,7 @@ def test_lasting_fault_is_one_line_and_publishes_nothing(
     error: type[LaionEOError],
     words: str,
 ) -> None:
+    caplog.set_level("DEBUG")
     publish(make_run("ver-0"))
     before = hub.repos[REPO].branches["main"]
     hub.faults.append(Fault(*STEPS[step], status=status, times=1000))
