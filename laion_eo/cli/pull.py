@@ -27,12 +27,16 @@ def command(config: str, repo: str | None, revision: str | None) -> None:
       laion-eo pull ver-1
       laion-eo pull ver-1 --repo ORG/laion_eo --revision v1.0.0
     """
-    from laion_eo.dataset.checkout import DATA, find_checkout
+    from laion_eo.dataset.checkout import find_checkout
     from laion_eo.dataset.pull import pull
 
-    checkout = find_checkout(Path.cwd()) if repo is None else None
+    checkout = find_checkout(Path.cwd())
     pulled = pull(config, repo, revision, checkout)
     click.echo(f"{pulled.config}: {pulled.rows:,} rows of commit {pulled.commit}.")
-    if checkout is not None:
-        click.echo(f"Kept in this checkout, too: {checkout / DATA / config}")
+    if pulled.kept is not None:
+        click.echo(f"Kept in this checkout, too: {pulled.kept}")
+    elif checkout is not None:
+        click.echo(
+            "In this checkout laion_eo still means the published dataset; elsewhere, this one."
+        )
     click.echo(f'Load it with load_dataset("laion_eo", "{pulled.config}")')

@@ -47,13 +47,16 @@ def find_checkout(folder: Path) -> Path | None:
     return None
 
 
-def keep(checkout: Path, config: str, files: Mapping[str, Path]) -> None:
+def keep(checkout: Path, config: str, files: Mapping[str, Path]) -> Path:
     """Copy the published files of a configuration into a checkout, and let the bare name use them.
 
     Args:
         checkout: Its root.
         config: The configuration; an older copy of it is replaced.
         files: CSV files by the name that they get.
+
+    Returns:
+        Where they are now.
     """
     home = checkout / DATA
     aside = home / f".{config}.working"
@@ -67,6 +70,7 @@ def keep(checkout: Path, config: str, files: Mapping[str, Path]) -> None:
     text = yaml.safe_dump({"configs": _configs(kept)}, sort_keys=False)
     for folder in FOLDERS:
         (checkout / folder / PULLED).write_text(text, "utf-8")
+    return home / config
 
 
 def _configs(kept: Collection[str]) -> list[JSON]:

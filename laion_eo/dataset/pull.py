@@ -29,12 +29,14 @@ class Pulled:
         rows: Its rows.
         commit: The commit of the repository that it came from.
         folder: Where it lies.
+        kept: Where the checkout keeps its files, if it does.
     """
 
     config: str
     rows: int
     commit: str
     folder: Path
+    kept: Path | None = None
 
 
 def pull(
@@ -70,11 +72,13 @@ def pull(
     commit = _commit(place, what)
     builder = pinned(config, place.repo, commit)
     _checked(builder.download_and_prepare, what)
+    kept = None
     if checkout is not None and place.repo == PUBLISHED_REPO:
         fetched = _checked(lambda: builder.fetch(DownloadManager(BARE_NAME)), what)
-        keep(checkout, config, {url.rpartition("/")[2]: Path(p) for url, p in fetched.items()})
+        files = {url.rpartition("/")[2]: Path(path) for url, path in fetched.items()}
+        kept = keep(checkout, config, files)
     rows = builder.info.splits["train"].num_examples
-    return Pulled(config, rows, commit, Path(builder.cache_dir))
+    return Pulled(config, rows, commit, Path(builder.cache_dir), kept)
 
 
 def pinned(config: str, repo: str, commit: str, cache_dir: str | None = None) -> Any:
