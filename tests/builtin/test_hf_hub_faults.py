@@ -118,6 +118,15 @@ def test_tag_that_cannot_be_made_is_said(hub: LoopbackHub, make_run: MakeRun) ->
     assert len(hub.repos[REPO].history("main")) == 2
 
 
+def test_tag_that_others_made_meanwhile_stays_theirs(hub: LoopbackHub, make_run: MakeRun) -> None:
+    hub.faults.append(Fault(*STEPS["tag"], status=409, times=1000))
+    with pytest.raises(RunError, match=r"409, .* only the tag is missing\."):
+        publish(make_run(), tag="v1")
+    assert [path for _, path, status in hub.requests if status == 409] == [
+        f"/api/datasets/{REPO}/tag/{hub.repos[REPO].branches['main']}"
+    ]
+
+
 def test_pull_request_is_never_opened_twice(hub: LoopbackHub, make_run: MakeRun) -> None:
     publish(make_run("ver-0"))
     hub.faults.append(Fault(*STEPS["commit"], status=0, after=True))
