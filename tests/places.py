@@ -18,10 +18,10 @@ from laion_eo.testing.hub import LoopbackHub
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = """
-import json, sys
+import importlib, json, sys
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import load_dataset
+load_dataset = importlib.import_module(sys.argv[2]).load_dataset
 for name, config, out, options in json.loads(sys.argv[1]):
     dataset = load_dataset(name, config, split="train", **options)
     if options.get("streaming"):
@@ -33,10 +33,17 @@ for name, config, out, options in json.loads(sys.argv[1]):
 
 
 class Place:
-    """A working directory and a home for the Hub's files, both of one test alone."""
+    """A working directory and a home for the Hub's files, both of one test alone.
+
+    Attributes:
+        loader: The package whose ``load_dataset`` is called.
+    """
+
+    loader = "datasets"
 
     def __init__(self, hub: LoopbackHub, folder: Path, cwd: Path) -> None:
         self.folder, self.cwd = folder, cwd
+        folder.mkdir(exist_ok=True)
         self.env = {**os.environ, **client_env(hub, folder / "home"), "PYTHONPATH": str(ROOT)}
 
     def python(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -57,13 +64,13 @@ class Place:
             [name, config, str(out), options]
             for (name, config, options), out in zip(calls, outs, strict=True)
         ]
-        self.python("-c", LOAD, json.dumps(full))
+        self.python("-c", LOAD, json.dumps(full), self.loader)
         return [pq.read_table(out) for out in outs]
 
     def fail(self, name: str, config: str, **options: object) -> str:
         """Load a dataset there, which fails; return what is said."""
         call = json.dumps([[name, config, "", options]])
-        done = self.python("-c", LOAD, call, check=False)
+        done = self.python("-c", LOAD, call, self.loader, check=False)
         assert done.returncode != 0
         return done.stderr
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
@@ -219,5 +221,10 @@ def _card(release: Release, uploads: dict[str, Path]) -> str:
     figures = [name for name in uploads if name.startswith(f"{FIGURES}/")]
     if not figures:
         return card
-    shown = "\n\n".join(f"![{Path(name).stem}]({name})" for name in figures)
-    return extend_section(card, release.config, f"### Figures\n\n{shown}")
+    shown = (f"![{_plain(Path(name).stem)}]({quote(name)})" for name in figures)
+    return extend_section(card, release.config, "### Figures\n\n" + "\n\n".join(shown))
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown takes for nothing else."""
+    return re.sub(r"[^\w\s]", r"\\\g<0>", text)

@@ -16,13 +16,17 @@ import datasets  # noqa: TID253 - a builder must derive from its base; this modu
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
-from huggingface_hub import HfApi  # noqa: TID253 - likewise
-from huggingface_hub.errors import EntryNotFoundError  # noqa: TID253 - likewise
+from huggingface_hub import HfApi, errors  # noqa: TID253 - likewise
 
 from laion_eo.schema import PUBLISHED
 
 NAME = "laion_eo"
 PUBLISHED_REPO = "mikonvergence/LAION-EO"
+PUBLISHED_COMMIT = "269a6a907ee42fd09c4db165121a8cd763c0b195"
+"""The commit of 21 September 2023 that uploaded ver-0 and ver-1, which no later one changed.
+
+As git's hash over all files, it holds the SHA-256 that the Hub keeps of each large one.
+"""
 PUBLISHED_ROWS = {"ver-0": 24_933, "ver-1": 112_985}
 CSV_BLOCK = 2**20
 """Bytes parsed at a time; no row of the CSV may be longer."""
@@ -35,13 +39,20 @@ class LaionEOConfig(datasets.BuilderConfig):  # type: ignore[misc] # datasets is
     Attributes:
         repo: Dataset repository of the Hub; its folder named as the configuration holds parquet
             or CSV files. By default the one that the paper's authors published.
-        tag: Tag, branch or commit of the repository.
+        tag: Tag, branch or commit of the repository; by default ``main``, and for the published
+            repository the commit that published ver-0 and ver-1. What a branch held when it was
+            first loaded stays in datasets' cache.
         rows: Number of rows there must be; ``None`` where it is not known beforehand.
     """
 
     repo: str = PUBLISHED_REPO
-    tag: str = "main"
+    tag: str | None = None
     rows: int | None = None
+
+    @property
+    def revision(self) -> str:
+        """``tag``, or what it stands for by default."""
+        return self.tag or (PUBLISHED_COMMIT if self.repo == PUBLISHED_REPO else "main")
 
     @property
     def wanted_rows(self) -> int | None:
@@ -52,6 +63,9 @@ class LaionEOConfig(datasets.BuilderConfig):  # type: ignore[misc] # datasets is
 
 class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is untyped
     """LAION-EO, one row per image: links and what was measured of them, not the images.
+
+    Fetched files are compared with the SHA-256 that the Hub keeps of them, and the rows of the
+    published ones are counted; what is streamed cannot be.
 
     Examples:
         >>> builder = LaionEO(config_name="ver-1")  # doctest: +SKIP
@@ -86,24 +100,40 @@ class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is u
         )
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        files = self.fetch(dl_manager)
+        self._sources = ", ".join(files)
+        arguments = {"files": list(files.values())}
+        return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs=arguments)]
+
+    def fetch(self, dl_manager: Any) -> dict[str, str]:
+        """Download the files of this configuration; return where they are, by their addresses.
+
+        Raises:
+            FileNotFoundError: The repository has no such revision or files.
+            ValueError: A file is not what the Hub holds.
+        """
         if self.config.data_files is not None:
-            files = dl_manager.download(list(self.config.data_files["train"]))
+            known = dict.fromkeys(self.config.data_files["train"])
         else:
             known = self._files_of_the_repo()
-            files = dl_manager.download(list(known))
-            if not dl_manager.is_streaming:
-                _check_hashes(dict(zip(files, known.values(), strict=True)), self.config.repo)
-        train = datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs={"files": files})
-        return [train]
+        files = dl_manager.download(list(known))
+        if not dl_manager.is_streaming:
+            _check_hashes(dict(zip(files, known.values(), strict=True)), self.config.repo)
+        return dict(zip(known, files, strict=True))
 
     def _files_of_the_repo(self) -> dict[str, str | None]:
         """Return the files of this configuration, pinned to a commit, with their SHA-256."""
-        repo, tag, name = self.config.repo, self.config.tag, self.config.name
+        repo, revision, name = self.config.repo, self.config.revision, self.config.name
         api = HfApi(endpoint=datasets.config.HF_ENDPOINT, token=self.token)
-        commit = api.repo_info(repo, repo_type="dataset", revision=tag).sha
+        try:
+            commit = api.repo_info(repo, repo_type="dataset", revision=revision).sha
+        except errors.RevisionNotFoundError:
+            raise FileNotFoundError(
+                f"The dataset repository {repo} has no revision {revision!r}."
+            ) from None
         try:
             tree = list(api.list_repo_tree(repo, name, repo_type="dataset", revision=commit))
-        except EntryNotFoundError:
+        except errors.EntryNotFoundError:
             tree = []
         for ending in (".parquet", ".csv"):
             found: list[Any] = [entry for entry in tree if entry.path.endswith(ending)]
@@ -115,7 +145,8 @@ class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is u
                     for entry in sorted(found, key=lambda entry: entry.path)
                 }
         raise FileNotFoundError(
-            f"The dataset repository {repo} has no {name}/*.parquet or {name}/*.csv at {tag!r}."
+            f"The dataset repository {repo} has no {name}/*.parquet or {name}/*.csv at "
+            f"{revision!r}."
         )
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
@@ -124,9 +155,9 @@ class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is u
         found = self.info.splits["train"].num_examples
         if wanted not in (None, found):
             raise ValueError(
-                f"{self.config.name} of {self.config.repo} has {found:,} rows where {wanted:,} are "
-                "known to be: the files were changed or cut short. Load it with "
-                "force_redownload, or another revision."
+                f"{self._sources}: {found:,} rows where {self.config.name} is known to have "
+                f"{wanted:,}: the file was changed or cut short. Load it with force_redownload, or "
+                "another revision."
             )
 
     def _generate_tables(self, files: list[str]) -> Iterator[tuple[str, pa.Table]]:

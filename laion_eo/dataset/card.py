@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
@@ -19,6 +20,8 @@ from laion_eo.types import JSON
 
 LANGUAGES_SHOWN = 20
 UNTAGGED = "(no language)"
+_ISO_639 = re.compile(r"[a-z]{2,3}")
+"""What the Hub takes for a language; the table shows whatever the tagger says."""
 
 
 def render_card(
@@ -43,7 +46,7 @@ def render_card(
     public = scrubbed(manifest)
     stages = {name: stage for name, stage in public["stages"].items() if name != "dataset"}
     tags = Counter(table["lang"].to_pylist())
-    codes = sorted(code for code in tags if code is not None)
+    codes = sorted(code for code in tags if code and _ISO_639.fullmatch(code))
     shown = [(code or UNTAGGED, count) for code, count in tags.most_common(LANGUAGES_SHOWN)]
     body = _template().render(
         options=options,
@@ -55,7 +58,7 @@ def render_card(
         thresholds=dict(_thresholds(stages)),
         counts=[(n, k, v) for n, stage in stages.items() for k, v in stage["counts"].items()],
         parts=list(_parts(public)),
-        languages=shown if codes else [],
+        languages=shown if tags.keys() - {None} else [],
         sections=sections,
         run_file=tomli_w.dumps(public["run"]).strip(),
         columns=PUBLISHED_COLUMNS,

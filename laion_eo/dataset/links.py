@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from laion_eo.component import Context
 from laion_eo.config import Choice
 from laion_eo.errors import ConfigError, DataError, RunError
+from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import KINDS, Downloader
 from laion_eo.registry import Registry
 from laion_eo.schema import LINKS
@@ -75,28 +76,35 @@ def check_links(
     path = Path(out)
     _check_place(path, Path(dataset))
     known = {row["url"]: row for row in _rows(dataset, config).to_pylist() if row["url"]}
-    parts = path.with_name(f".{path.name}.parts")
-    tables = [pq.read_table(part) for part in sorted(parts.glob("part-*.parquet"))]
-    done = {url for table in tables for url in table["url"].to_pylist()}
-    todo = [url for url in known if url not in done]
     registry = registry or Registry.discover()
     fetcher = _downloader(registry, downloader or {})
+    # What is left of a check of other links is nothing to go on with.
+    parts = path.with_name(f".{path.name}.{fingerprint(list(known.values()))}.parts")
     parts.mkdir(parents=True, exist_ok=True)
-    hook = registry.manager.hook
     fetcher.setup()
     try:
-        for start in range(0, len(todo), BATCH):
-            table = _check(fetcher, todo[start : start + BATCH], known)
-            _write(parts / f"part-{len(tables):06d}.parquet", table)
-            tables.append(table)
-            finished = len(done) + min(start + BATCH, len(todo))
-            hook.laion_eo_after_batch(stage="links", done=finished, total=len(known))
+        whole = _fetch_rest(fetcher, known, parts, registry)
     finally:
         fetcher.close()
-    whole = pa.concat_tables([LINKS.empty_table(), *tables])
     _write(path, whole)
     shutil.rmtree(parts)
     return _report(path, whole)
+
+
+def _fetch_rest(
+    fetcher: Downloader, known: Mapping[str, JSON], parts: Path, registry: Registry
+) -> pa.Table:
+    """Return what became of all links; those of finished parts are not asked for again."""
+    tables = [pq.read_table(part) for part in sorted(parts.glob("part-*.parquet"))]
+    done = {url for table in tables for url in table["url"].to_pylist()}
+    todo = [url for url in known if url not in done]
+    for start in range(0, len(todo), BATCH):
+        table = _check(fetcher, todo[start : start + BATCH], known)
+        _write(parts / f"part-{len(tables):06d}.parquet", table)
+        tables.append(table)
+        finished = len(done) + min(start + BATCH, len(todo))
+        registry.manager.hook.laion_eo_after_batch(stage="links", done=finished, total=len(known))
+    return pa.concat_tables([LINKS.empty_table(), *tables])
 
 
 def _check_place(path: Path, dataset: Path) -> None:

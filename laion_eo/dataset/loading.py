@@ -10,14 +10,15 @@ from laion_eo.cards import BARE_NAME
 def load_dataset(path: str = BARE_NAME, name: str | None = None, **options: Any) -> Any:
     """Load a dataset as ``datasets.load_dataset`` does.
 
-    The name ``laion_eo`` always means the dataset, never a folder that happens to be called so.
+    The name ``laion_eo`` always means the dataset, never a folder that happens to be called so:
+    what ``laion-eo pull`` fetched last, offline too; else the published dataset on the Hub.
 
     Args:
         path: ``"laion_eo"``; anything else goes to ``datasets.load_dataset`` untouched.
         name: The configuration: ``"ver-0"`` or ``"ver-1"``.
-        options: ``split``, ``streaming``, ``cache_dir``, ``token``; ``repo`` names another dataset
-            repository than the one that the paper's authors published, ``revision`` its tag,
-            branch or commit.
+        options: ``split``, ``streaming`` (from the Hub), ``cache_dir``, ``token``; ``repo`` names
+            another dataset repository than the one that the paper's authors published,
+            ``revision`` its tag, branch or commit.
 
     Returns:
         A Dataset, or a DatasetDict without ``split``; their iterable kin if ``streaming``.
@@ -29,13 +30,23 @@ def load_dataset(path: str = BARE_NAME, name: str | None = None, **options: Any)
 
     if path != BARE_NAME:
         return datasets.load_dataset(path, name, **options)
-    from laion_eo.dataset.builder import LaionEO
-
     split, streaming = options.pop("split", None), options.pop("streaming", False)
-    if (revision := options.pop("revision", None)) is not None:
-        options["tag"] = revision
-    builder = LaionEO(config_name=name, **options)
+    builder = _builder(name, streaming, options)
     if streaming:
         return builder.as_streaming_dataset(split=split)
     builder.download_and_prepare()
     return builder.as_dataset(split=split)
+
+
+def _builder(name: str | None, streaming: bool, options: dict[str, Any]) -> Any:
+    """Return the builder: what was pulled comes first, unless the call says what it wants."""
+    from laion_eo.dataset.builder import PUBLISHED_REPO, LaionEO
+    from laion_eo.dataset.pull import newest_pulled, pinned
+
+    if name is not None and not streaming and options.keys() <= {"cache_dir", "token"}:
+        cache_dir = options.get("cache_dir")
+        if (commit := newest_pulled(name, cache_dir)) is not None:
+            return pinned(name, PUBLISHED_REPO, commit, cache_dir)
+    if (revision := options.pop("revision", None)) is not None:
+        options["tag"] = revision
+    return LaionEO(config_name=name, **options)

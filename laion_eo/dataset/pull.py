@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from laion_eo.cards import BARE_NAME
+from laion_eo.dataset.checkout import keep
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.hub import connect, hub_errors, patiently
+
+if TYPE_CHECKING:
+    from laion_eo.dataset.builder import LaionEOConfig
+
+T = TypeVar("T")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -19,15 +29,22 @@ class Pulled:
         rows: Its rows.
         commit: The commit of the repository that it came from.
         folder: Where it lies.
+        kept: Where the checkout keeps its files, if it does.
     """
 
     config: str
     rows: int
     commit: str
     folder: Path
+    kept: Path | None = None
 
 
-def pull(config: str, repo: str | None = None, revision: str = "main") -> Pulled:
+def pull(
+    config: str,
+    repo: str | None = None,
+    revision: str | None = None,
+    checkout: Path | None = None,
+) -> Pulled:
     """Fetch a configuration once, so that ``load_dataset("laion_eo", config)`` works anywhere.
 
     The rows are checked (SHA-256 of the files; for the published dataset their number, too) and
@@ -36,38 +53,80 @@ def pull(config: str, repo: str | None = None, revision: str = "main") -> Pulled
     Args:
         config: ``ver-0`` or ``ver-1``, or what the repository calls its own.
         repo: Dataset repository; by default the one that the paper's authors published.
-        revision: Tag, branch or commit.
+        revision: Tag, branch or commit; by default ``main``, and for the published repository the
+            commit that published ver-0 and ver-1.
+        checkout: A checkout of laion-eo that keeps the published files as well: in there, a folder
+            has the bare name and hides the cache.
 
     Raises:
         ConfigError: There is no such repository, revision or configuration.
         DataError: The files are not what they should be.
         RunError: The Hub cannot be reached.
     """
-    from laion_eo.dataset.builder import PUBLISHED_REPO, LaionEO, LaionEOConfig
+    from datasets import DownloadManager
 
-    repo = repo or PUBLISHED_REPO
-    what = f"{repo} at {revision}"
-    api = connect()
-    info = patiently(lambda: api.repo_info(repo, repo_type="dataset", revision=revision), what)
-    folders = sorted({s.rfilename.split("/")[0] for s in info.siblings if "/" in s.rfilename})
-    if config not in folders:
-        raise ConfigError(
-            f"{what} has no configuration {config!r}. There are: {', '.join(folders) or 'none'}."
-        )
-    # The cache knows it by its plain name only if that is one of the builder's own.
-    own = LaionEOConfig(name=config, version=LaionEO.VERSION, repo=repo, tag=info.sha)
-    pinned = type("Pulled", (LaionEO,), {"BUILDER_CONFIGS": [own]})
-    builder = pinned(config_name=config, hash=info.sha)
-    _prepare(builder, what)
+    from laion_eo.dataset.builder import PUBLISHED_REPO, LaionEOConfig
+
+    place = LaionEOConfig(name=config, repo=repo or PUBLISHED_REPO, tag=revision)
+    what = f"{place.repo} at {place.revision}"
+    commit = _commit(place, what)
+    builder = pinned(config, place.repo, commit)
+    _checked(builder.download_and_prepare, what)
+    kept = None
+    if checkout is not None and place.repo == PUBLISHED_REPO:
+        fetched = _checked(lambda: builder.fetch(DownloadManager(BARE_NAME)), what)
+        files = {url.rpartition("/")[2]: Path(path) for url, path in fetched.items()}
+        kept = keep(checkout, config, files)
     rows = builder.info.splits["train"].num_examples
-    return Pulled(config, rows, info.sha, Path(builder.cache_dir))
+    return Pulled(config, rows, commit, Path(builder.cache_dir), kept)
 
 
-def _prepare(builder: Any, what: str) -> None:
+def pinned(config: str, repo: str, commit: str, cache_dir: str | None = None) -> Any:
+    """Return the builder whose rows the cache knows by the bare name and the commit."""
+    from laion_eo.dataset.builder import LaionEO, LaionEOConfig
+
+    # The cache knows them by the plain name of the configuration only if the builder owns it.
+    own = LaionEOConfig(name=config, version=LaionEO.VERSION, repo=repo, tag=commit)
+    builder = type("Pulled", (LaionEO,), {"BUILDER_CONFIGS": [own]})
+    return builder(config_name=config, hash=commit, cache_dir=cache_dir)
+
+
+def newest_pulled(config: str, cache_dir: str | None = None) -> str | None:
+    """Return the commit of the configuration that was pulled last, if one was."""
+    from datasets import config as settings
+
+    from laion_eo.dataset.builder import LaionEO
+
+    home = Path(cache_dir or settings.HF_DATASETS_CACHE).expanduser()
+    found = [
+        folder
+        for folder in (home / BARE_NAME / config / str(LaionEO.VERSION)).glob("*")
+        if _COMMIT.fullmatch(folder.name)
+    ]
+    return max(found, key=lambda folder: folder.stat().st_mtime).name if found else None
+
+
+def _commit(place: LaionEOConfig, what: str) -> str:
+    """Return the commit that a revision stands for, and see that the configuration is there."""
+    api = connect()
+    info = patiently(
+        lambda: api.repo_info(place.repo, repo_type="dataset", revision=place.revision), what
+    )
+    folders = sorted({s.rfilename.split("/")[0] for s in info.siblings if "/" in s.rfilename})
+    if place.name not in folders:
+        raise ConfigError(
+            f"{what} has no configuration {place.name!r}. There are: "
+            f"{', '.join(folders) or 'none'}."
+        )
+    return str(info.sha)
+
+
+def _checked(call: Callable[[], T], what: str) -> T:
+    """Ask the Hub for files; what is wrong with them is the data's fault."""
     from datasets.exceptions import DatasetGenerationError
 
     try:
-        patiently(builder.download_and_prepare, what)
+        return patiently(call, what)
     except DatasetGenerationError as error:
         raise DataError(f"{what}: {error.__cause__ or error}") from error
     except FileNotFoundError as error:

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from laion_eo.testing.hub_api import Reply, Request, answer
+from laion_eo.testing.hub_api import answer
 from laion_eo.testing.hub_store import Blob, RefusalError, Repo
+from laion_eo.testing.hub_wire import Reply, Request
 
 TOKEN = "hf_loopback"  # noqa: S105 - opens nothing but this server
 
@@ -79,14 +80,23 @@ class LoopbackHub:
         self.complaints: list[str] = []
         self.damaged: set[str] = set()
 
-    def put(self, repo: str, files: Mapping[str, bytes], private: bool = False) -> None:
-        """Commit files to a repository without a client, making it if need be."""
+    def put(
+        self, repo: str, files: Mapping[str, bytes], private: bool = False, commit: str = ""
+    ) -> None:
+        """Commit files to a repository without a client, making it if need be.
+
+        Args:
+            repo: Its name.
+            files: Bytes by path.
+            private: Whether a repository that is made is private.
+            commit: The commit's id, where a client will ask for a known one.
+        """
         home = self.repos.setdefault(repo, Repo(repo, private))
         new = {
             path: Blob(data, path.endswith((".parquet", ".csv"))) for path, data in files.items()
         }
         head = home.at("main")
-        home.add("main", "put", {**head.files, **new}, head)
+        home.add("main", "put", {**head.files, **new}, head, commit)
 
     def reader(self, request: Request) -> Repo:
         """Return the repository of a request that reads."""

@@ -7,54 +7,20 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from email.message import Message
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import parse_qs, unquote
 
 from laion_eo.testing.hub_card import card_faults
 from laion_eo.testing.hub_commit import changed_files, is_large
 from laion_eo.testing.hub_store import Blob, RefusalError, Repo
+from laion_eo.testing.hub_wire import Reply, Request
 from laion_eo.types import JSON
 
 if TYPE_CHECKING:
     from laion_eo.testing.hub import LoopbackHub
 
 REPO = r"(?P<repo>[\w.-]+(?:/[\w.-]+)?)"
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request, read whole."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Message
-    body: bytes
-    parts: Mapping[str, str] = field(default_factory=dict)
-
-    def json(self, *needed: str) -> dict[str, JSON]:
-        """Return the body, which must be a JSON object with these keys."""
-        if not self.headers.get("Content-Type", "").startswith(
-            ("application/json", "application/vnd.git-lfs+json")
-        ):
-            raise RefusalError(400, f"JSON wanted, got {self.headers.get('Content-Type')!r}")
-        data = json.loads(self.body)
-        if missing := [key for key in needed if key not in data]:
-            raise RefusalError(400, f"missing {missing}")
-        return dict(data)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """One answer; ``body`` is bytes or what JSON writes."""
-
-    body: JSON = b""
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
 Endpoint: TypeAlias = "Callable[[LoopbackHub, Request], Reply]"
 ROUTES: list[tuple[str, re.Pattern[str], Endpoint]] = []
 
@@ -294,11 +260,8 @@ def answer(hub: LoopbackHub, request: Request) -> Reply:
         match = pattern.fullmatch(request.path)
         if match and method == request.method:
             parts = {k: v and unquote(v) for k, v in match.groupdict().items()}
-            asked = Request(
-                request.method, request.path, request.query, request.headers, request.body, parts
-            )
             try:
-                return endpoint(hub, asked)
+                return endpoint(hub, replace(request, parts=parts))
             except (ValueError, KeyError, TypeError, binascii.Error) as error:
                 raise RefusalError(400, f"malformed: {type(error).__name__}: {error}") from error
     raise RefusalError(501, f"no such endpoint: {request.method} {request.path}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from laion_eo.types import JSON
@@ -99,9 +99,12 @@ class Repo:
             found.append(self.commits[parent])
         return found
 
-    def add(self, branch: str, title: str, files: Mapping[str, Blob], parent: Commit) -> Commit:
-        """Make a commit and move the branch to it."""
+    def add(
+        self, branch: str, title: str, files: Mapping[str, Blob], parent: Commit, oid: str = ""
+    ) -> Commit:
+        """Make a commit, of this id if one is given, and move the branch to it."""
         commit = _commit(title, files, parent.id, len(self.commits))
+        commit = replace(commit, id=oid or commit.id)
         self.commits[commit.id] = commit
         self.branches[branch] = commit.id
         return commit

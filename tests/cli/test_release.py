@@ -82,6 +82,26 @@ def test_pull_names_the_configurations(
     assert "not a table of LAION-EO" in capsys.readouterr().err
 
 
+def test_pull_of_another_repository_leaves_a_checkout_alone(
+    hub: LoopbackHub,
+    make_run: MakeRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for folder in ("laion_eo", "hf_dataset/laion_eo"):
+        (tmp_path / "checkout" / folder).mkdir(parents=True)
+        (tmp_path / "checkout" / folder / "README.md").touch()
+    monkeypatch.chdir(tmp_path / "checkout")
+    assert command("release", str(make_run()), "--repo", "org/x") == 0
+    before = sorted(tmp_path.joinpath("checkout").rglob("*"))
+    assert command("pull", "ver-0", "--repo", "org/x") == 0
+    said = capsys.readouterr().out
+    assert "ver-0: 20 rows of commit" in said
+    assert "In this checkout laion_eo still means the published dataset" in said
+    assert sorted(tmp_path.joinpath("checkout").rglob("*")) == before
+
+
 def test_check_links_prints_the_reasons(
     finished_run: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from datasets.exceptions import DatasetGenerationError
 from made import made_rows
 
-from laion_eo.dataset.builder import PUBLISHED_REPO, PUBLISHED_ROWS, LaionEO
+from laion_eo.dataset.builder import PUBLISHED_COMMIT, PUBLISHED_REPO, PUBLISHED_ROWS, LaionEO
 from laion_eo.schema import PUBLISHED
 from laion_eo.testing.hub import LoopbackHub
 
@@ -78,7 +78,10 @@ def test_missing_column_is_named(tmp_path: Path, ending: str) -> None:
 
 
 def test_published_repository(hub: LoopbackHub, csv: Path, rows: pa.Table, tmp_path: Path) -> None:
-    hub.put(PUBLISHED_REPO, {"ver-1/metadata_public.csv": csv.read_bytes()})
+    hub.put(
+        PUBLISHED_REPO, {"ver-1/metadata_public.csv": csv.read_bytes()}, commit=PUBLISHED_COMMIT
+    )
+    hub.put(PUBLISHED_REPO, {"ver-1/metadata_public.csv": b"changed since"})
     assert build(tmp_path).equals(rows.combine_chunks())
     streamed = LaionEO(config_name="ver-1").as_streaming_dataset(split="train")
     assert list(streamed.take(100)) == rows.slice(0, 100).to_pylist()
@@ -86,10 +89,11 @@ def test_published_repository(hub: LoopbackHub, csv: Path, rows: pa.Table, tmp_p
 
 def test_other_number_of_rows_is_refused(hub: LoopbackHub, tmp_path: Path) -> None:
     content = made_rows(24_932).to_pandas().to_csv(index=False).encode()
-    hub.put(PUBLISHED_REPO, {"ver-0/metadata.csv": content})
-    with pytest.raises(ValueError, match=r"has 24,932 rows where 24,933 are known to be"):
+    hub.put(PUBLISHED_REPO, {"ver-0/metadata.csv": content}, commit=PUBLISHED_COMMIT)
+    words = r"@\w{40}/ver-0/metadata\.csv: 24,932 rows where ver-0 is known to have 24,933"
+    with pytest.raises(ValueError, match=words):
         build(tmp_path, name="ver-0")
-    with pytest.raises(ValueError, match=r"24,932 rows"):
+    with pytest.raises(ValueError, match=words):
         build(tmp_path, name="ver-0")  # nothing of it was kept
     assert PUBLISHED_ROWS["ver-0"] == 24_933
 
@@ -97,7 +101,9 @@ def test_other_number_of_rows_is_refused(hub: LoopbackHub, tmp_path: Path) -> No
 def test_damaged_download_is_refused(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.put("org/x", {"ver-0/a.csv": made_rows(20).to_pandas().to_csv(index=False).encode()})
     hub.damaged.add("ver-0/a.csv")
-    with pytest.raises(ValueError, match=r"a\.csv: fetched with SHA-256 \w+ where org/x holds"):
+    found, wanted = r"[0-9a-f]{64}", hub.repos["org/x"].file("main", "ver-0/a.csv").sha256
+    words = rf"a\.csv: fetched with SHA-256 {found} where org/x holds {wanted}"
+    with pytest.raises(ValueError, match=words):
         build(tmp_path, name="ver-0", repo="org/x")
 
 
@@ -105,5 +111,10 @@ def test_configuration_that_is_not_there(hub: LoopbackHub, tmp_path: Path) -> No
     hub.put("org/x", {"ver-0/a.csv": b"url\n"})
     with pytest.raises(FileNotFoundError, match=r"org/x has no ver-1/\*.parquet or ver-1/\*.csv"):
         build(tmp_path, repo="org/x")
+    with pytest.raises(FileNotFoundError, match="org/x has no revision 'v9'"):
+        build(tmp_path, repo="org/x", tag="v9")
+    hub.put(PUBLISHED_REPO, {"ver-1/metadata_public.csv": b"by somebody else"})
+    with pytest.raises(FileNotFoundError, match=f"no revision '{PUBLISHED_COMMIT}'"):
+        build(tmp_path)
     with pytest.raises(ValueError, match=r"'ver-9' not found. Available: \['ver-0', 'ver-1'\]"):
         LaionEO(config_name="ver-9")

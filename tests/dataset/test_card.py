@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections import Counter
 from copy import deepcopy
+from itertools import pairwise
 
 import datasets
 import huggingface_hub
@@ -8,6 +10,7 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard
 from made import made_rows
+from markdown_it import MarkdownIt
 
 from laion_eo.cards import split_card
 from laion_eo.config import DatasetOptions
@@ -87,6 +90,42 @@ def test_markup_in_values_stays_text(manifest: dict[str, JSON]) -> None:
     assert "<script>" not in text
     assert "| downloads | a\\|b &lt;img&gt; | 1 |" in text
     assert "````toml" in text
+
+
+def test_markdown_renders(manifest: dict[str, JSON]) -> None:
+    manifest["stages"]["downloads"]["counts"]["a|b"] = 1
+    options = DatasetOptions(config="ver-1", pretty_name="Rivers", contact="me|you")
+    _, body = split_card(
+        render_card(options, made_rows(200), manifest, ["### More\n\nfrom a plugin"])
+    )
+    tokens = MarkdownIt("commonmark").enable("table").parse(body)
+    kinds = Counter(token.type for token in tokens)
+    tables = len(["choices", "thresholds", "counts", "parts", "languages", "fields"])
+    assert kinds["table_open"] == tables
+    headings = [b.content for a, b in pairwise(tokens) if a.type == "heading_open"]
+    assert headings == [
+        "Rivers",
+        "ver-1",
+        "How it was made",
+        "Languages of the captions",
+        "More",
+        "The run file",
+        "Data fields",
+        "Known limits",
+        "Citation",
+    ]
+    assert [token.info for token in tokens if token.type == "fence"] == ["python", "toml", "bibtex"]
+    cells = [b.content for a, b in pairwise(tokens) if a.type == "td_open"]
+    assert "a|b" in cells
+    prose = [b.content for a, b in pairwise(tokens) if a.type == "paragraph_open"]
+    assert not any("|--" in text or "```" in text for text in prose)  # a table or fence that broke
+
+
+def test_language_that_the_hub_does_not_know(manifest: dict[str, JSON]) -> None:
+    rows = made_rows(5).set_column(10, "lang", [["zh-Hans", "fr", "fr", "fr", "fr"]])
+    text = render_card(OPTIONS, rows.cast(PUBLISHED), manifest, [])
+    assert "| zh-Hans | 1 | 20.0 % |" in text
+    assert split_card(text)[0]["language"] == ["fr"]
 
 
 def test_no_language_at_all(manifest: dict[str, JSON]) -> None:

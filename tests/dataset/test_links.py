@@ -12,6 +12,7 @@ from laion_eo.errors import ConfigError, DataError
 from laion_eo.fingerprint import file_sha256
 from laion_eo.pipeline import RunResult
 from laion_eo.schema import LINKS
+from laion_eo.testing.server import serve_folder
 
 HTTP = {"allow_hosts": ["127.0.0.1"], "retries": 0}
 
@@ -48,31 +49,55 @@ def test_each_link_gets_a_dated_status(dataset: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("*links*")] == ["links.parquet"]
 
 
-def test_interrupted_check_goes_on(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The links that the downloader is asked for, one at a time."""
     from laion_eo.builtin.http.downloader import HttpDownloader
 
-    monkeypatch.setattr("laion_eo.dataset.links.BATCH", 1)
-    asked: list[str] = []
+    urls: list[str] = []
     real = HttpDownloader.download
 
-    def stopping(self: HttpDownloader, urls: list[str]) -> object:
-        if len(asked) == 2:
+    def listening(self: HttpDownloader, batch: list[str]) -> object:
+        if batch[0].endswith("gone.png") and "gone" not in urls:
+            urls.append("gone")
             raise KeyboardInterrupt
-        asked.extend(urls)
-        return real(self, urls)
+        urls.extend(batch)
+        return real(self, batch)
 
-    monkeypatch.setattr(HttpDownloader, "download", stopping)
+    monkeypatch.setattr("laion_eo.dataset.links.BATCH", 1)
+    monkeypatch.setattr(HttpDownloader, "download", listening)
+    return urls
+
+
+def test_interrupted_check_goes_on(dataset: Path, tmp_path: Path, asked: list[str]) -> None:
     out = tmp_path / "links.parquet"
     with pytest.raises(KeyboardInterrupt):
         check_links(dataset, out, downloader=HTTP)
     assert not out.exists()
-    first = list(asked)
-    monkeypatch.setattr(HttpDownloader, "download", real)
     report = check_links(dataset, out, downloader=HTTP)
     assert sum(report.counts.values()) == 3
-    assert pq.read_table(out)["url"].to_pylist()[:2] == first
+    ends = [url.rpartition("/")[2] for url in asked]
+    assert ends == ["green00.png", "green01.png", "gone", "gone.png"]  # nothing twice
+
+
+def test_check_of_other_links_begins_anew(dataset: Path, tmp_path: Path, asked: list[str]) -> None:
+    out = tmp_path / "links.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        check_links(dataset, out, downloader=HTTP)
+    rows = pq.read_table(dataset / "ver-0" / "train.parquet").slice(1)
+    pq.write_table(rows, tmp_path / "other.parquet")
+    check_links(tmp_path / "other.parquet", out, downloader=HTTP)
+    assert pq.read_table(out)["url"].to_pylist() == rows["url"].to_pylist()
+
+
+def test_sites_are_asked_for_leave(web: Path, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "a.png").write_bytes((web / "green00.png").read_bytes())
+    (tmp_path / "site" / "robots.txt").write_text("User-agent: *\nDisallow: /\n")
+    with serve_folder(tmp_path / "site") as url:
+        pq.write_table(pa.table({"url": [f"{url}a.png"]}), tmp_path / "x.parquet")
+        report = check_links(tmp_path / "x.parquet", tmp_path / "links.parquet", downloader=HTTP)
+    assert report.counts == {("robots-txt", None): 1}
 
 
 def test_run_directory_is_a_dataset(finished_run: RunResult, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from made import MakeRun, made_rows
 from places import Place, publish_runs
 
+from laion_eo.dataset.builder import PUBLISHED_COMMIT
 from laion_eo.testing.hub import LoopbackHub
 
 
@@ -35,11 +36,26 @@ def test_bare_name_anywhere_after_pull(
 ) -> None:
     here = Place(published_hub, tmp_path, tmp_path)
     said = here.python("-m", "laion_eo", "pull", "ver-0").stdout
-    assert "ver-0: 24,933 rows of commit" in said
+    assert f"ver-0: 24,933 rows of commit {PUBLISHED_COMMIT}" in said
     assert here.load("laion_eo", "ver-0") == published
     here.env["HF_HUB_OFFLINE"] = "1"
     assert here.load("laion_eo", "ver-0") == published
     assert "Available configs in the cache: ['ver-0']" in here.fail("laion_eo", "ver-9")
+    here.loader = "laion_eo"
+    assert here.load("laion_eo", "ver-0") == published
+
+
+def test_bare_name_in_a_checkout_after_pull(
+    published_hub: LoopbackHub, checkout: Path, published: pa.Table, tmp_path: Path
+) -> None:
+    here = Place(published_hub, tmp_path, checkout)
+    said = here.python("-m", "laion_eo", "pull", "ver-0").stdout
+    assert str(checkout / "hf_dataset" / "laion_eo" / "ver-0") in said
+    assert "num_examples=112985" in here.fail("laion_eo", "ver-1")  # still that of the Hub
+    for number, place in enumerate((checkout, checkout / "hf_dataset")):
+        offline = Place(published_hub, tmp_path / str(number), place)
+        offline.env["HF_HUB_OFFLINE"] = "1"
+        assert offline.load("laion_eo", "ver-0") == published
 
 
 def test_release_loads_by_name_by_tag_and_streaming(

@@ -4,20 +4,20 @@ import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-from laion_eo.dataset.script import names_file, script
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+from laion_eo.dataset.checkout import card
+from laion_eo.dataset.script import script
 
 
 def test_script_in_hf_dataset_is_the_builder() -> None:
     assert (ROOT / "hf_dataset" / "laion_eo.py").read_text("utf-8") == script()
 
 
-def test_names_files_are_up_to_date() -> None:
+def test_cards_of_the_bare_name_are_up_to_date() -> None:
     for folder in ("hf_dataset/laion_eo", "laion_eo"):
-        assert (ROOT / folder / ".huggingface.yaml").read_text("utf-8") == names_file()
+        assert (ROOT / folder / "README.md").read_text("utf-8") == card()
 
 
 def test_template_in_hf_dataset_is_the_one_that_is_used() -> None:

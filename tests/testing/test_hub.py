@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -37,6 +38,11 @@ def ask(hub: LoopbackHub, path: str, body: object, kind: str = "application/json
     [
         (f"{PREFIX}/preupload/main", {}, "application/json"),
         (f"{PREFIX}/preupload/main", {"files": []}, "text/plain"),
+        (
+            f"{PREFIX}/preupload/main",
+            {"files": [{"path": "a", "sample": "eA==", "size": 2}]},
+            "application/json",
+        ),
         (f"{PREFIX}/commit/main", [HEADER], NDJSON),
         (f"{PREFIX}/commit/main", [{"key": "file", "value": {}}], NDJSON),
         (f"{PREFIX}/commit/main", [HEADER, {"key": "file", "value": {"path": "../x"}}], NDJSON),
@@ -75,6 +81,34 @@ def test_malformed_requests_are_refused_and_noted(
     assert ask(hub, path, body, kind) == 400
     assert len(hub.complaints) == 1
     assert len(hub.repos[REPO].commits) == 2
+    hub.complaints.clear()
+
+
+@pytest.mark.parametrize(
+    ("signature", "body", "headers", "status"),
+    [
+        ("signed", b"x", {}, 200),
+        ("signed", b"other bytes", {}, 400),
+        ("forged", b"x", {}, 403),
+        ("signed", b"x", {"Authorization": f"Bearer {TOKEN}"}, 403),
+    ],
+)
+def test_only_the_announced_bytes_are_stored(
+    hub: LoopbackHub, signature: str, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    hub.put(REPO, {"a.txt": b"x"})
+    url = f"{hub.url}/lfs/{REPO}/{sha256(b'x').hexdigest()}?signature={signature}"
+    request = Request(
+        url, body, {"Content-Type": "application/octet-stream", **headers}, method="PUT"
+    )
+    try:
+        with urlopen(request) as answer:
+            found = answer.status
+    except HTTPError as error:
+        with error:
+            found = error.code
+    assert found == status
+    assert len(hub.repos[REPO].stored) == (status == 200)
     hub.complaints.clear()
 
 

@@ -1,0 +1,102 @@
+"""What the bare name means in a checkout, where a folder of that name hides datasets' cache.
+
+``load_dataset("laion_eo", ...)`` opens a folder of that name before it asks the Hub: the package at
+the root, ``hf_dataset/laion_eo`` in ``hf_dataset``. Both hold a README.md whose head says that the
+data files are the published ones, on the Hub. A pull keeps those files in the checkout as well,
+where git ignores them, and puts a ``.huggingface.yaml`` beside each README.md: datasets prefers it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import yaml
+
+from laion_eo.cards import BARE_NAME, CARD, join_card
+from laion_eo.dataset.features import dataset_info
+from laion_eo.types import JSON
+
+PULLED = ".huggingface.yaml"
+DATA = Path("hf_dataset") / BARE_NAME
+"""Where a checkout keeps pulled files, a folder for each configuration."""
+FOLDERS = (DATA, Path(BARE_NAME))
+"""What the bare name means in ``hf_dataset`` and at the root."""
+_CARD_TEXT = f"""
+# LAION-EO
+
+Where this folder lies in the working directory, `load_dataset("{BARE_NAME}", "ver-1")` reads the
+head of this file. `python -m laion_eo.dataset.script hf_dataset` writes it; do not edit.
+"""
+
+
+def card() -> str:
+    """Return the README.md that gives the bare name its meaning in a checkout."""
+    from laion_eo.dataset.builder import PUBLISHED_ROWS
+
+    infos = [dataset_info(name, rows) for name, rows in PUBLISHED_ROWS.items()]
+    return join_card({"configs": _configs(()), "dataset_info": infos}, _CARD_TEXT)
+
+
+def find_checkout(folder: Path) -> Path | None:
+    """Return the checkout that a folder lies in, if it does."""
+    for root in (folder, *folder.parents):
+        if all((root / name / CARD).is_file() for name in FOLDERS):
+            return root
+    return None
+
+
+def keep(checkout: Path, config: str, files: Mapping[str, Path]) -> Path:
+    """Copy the published files of a configuration into a checkout, and let the bare name use them.
+
+    Args:
+        checkout: Its root.
+        config: The configuration; an older copy of it is replaced.
+        files: CSV files by the name that they get.
+
+    Returns:
+        Where they are now.
+    """
+    home = checkout / DATA
+    aside = home / f".{config}.working"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    for name, path in files.items():
+        shutil.copyfile(path, aside / name)
+    shutil.rmtree(home / config, ignore_errors=True)
+    aside.rename(home / config)
+    kept = {path.parent.name for path in home.glob("*/*.csv")}
+    text = yaml.safe_dump({"configs": _configs(kept)}, sort_keys=False)
+    for folder in FOLDERS:
+        (checkout / folder / PULLED).write_text(text, "utf-8")
+    return home / config
+
+
+def _configs(kept: Collection[str]) -> list[JSON]:
+    """Describe the configurations for datasets' own CSV reader.
+
+    It is told to read as :func:`laion_eo.dataset.builder._csv` does. Those that are kept come
+    first: datasets looks for the files of the first one whichever it loads, and the others' may be
+    out of reach. Their paths are told from both folders; a pattern that finds nothing is none.
+    """
+    from laion_eo.dataset.builder import PUBLISHED_COMMIT, PUBLISHED_REPO, PUBLISHED_ROWS
+
+    published = f"hf://datasets/{PUBLISHED_REPO}@{PUBLISHED_COMMIT}"
+    return [
+        {
+            "config_name": name,
+            "data_files": [
+                {
+                    "split": "train",
+                    "path": [f"{name}/*.csv", f"../{DATA.as_posix()}/{name}/*.csv"]
+                    if name in kept
+                    else f"{published}/{name}/*.csv",
+                }
+            ],
+            "keep_default_na": False,
+            "na_values": [""],
+            "float_precision": "round_trip",
+        }
+        for name in sorted(PUBLISHED_ROWS, key=lambda name: (name not in kept, name))
+    ]
