@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from pathlib import Path
@@ -91,6 +92,15 @@ def test_files_are_read_only_where_the_run_says_so(tmp_path: Path) -> None:
     urls = [url, (tmp_path / "none.jpg").as_uri()]
     statuses = {got.url: got.status for got in downloader(allow_files=True).download(urls)}
     assert statuses == dict(zip(urls, [DownloadStatus.OK, DownloadStatus.UNREACHABLE], strict=True))
+    [large] = downloader(allow_files=True, max_bytes=len(JPEG) - 1).download([url])
+    assert large.status is DownloadStatus.TOO_LARGE
+
+
+def test_a_file_that_never_ends_is_not_begun(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    urls = ["file:///dev/zero", (tmp_path / "pipe").as_uri(), tmp_path.as_uri()]
+    statuses = [got.status for got in downloader(allow_files=True).download(urls)]
+    assert statuses == [DownloadStatus.UNREACHABLE] * 3
 
 
 def test_a_missing_list_stops_the_run_before_any_request(tmp_path: Path) -> None:
