@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from aiohttp.abc import ResolveResult
+
+from laion_eo.builtin.http.addresses import PublicResolver
 from laion_eo.builtin.http.downloader import HttpDownloader
 from laion_eo.component import Context
 from laion_eo.testing.hostile_files import encoded, photo
@@ -36,6 +40,7 @@ class Site:
         files: What it has.
         later: What takes a file's place once that was asked for.
         silent: The path that is never answered.
+        most_open: The most images that were asked for at a time.
     """
 
     def __init__(self, files: FilesOf) -> None:
@@ -53,11 +58,11 @@ class Site:
         path = request.split(" ")[1]
         agent = next(x for x in request.split("\r\n") if x.startswith("User-Agent:"))
         self.diary.append((path, time.monotonic(), agent))
-        self.open += 1
+        missing = not path.endswith(".jpg")
+        self.open += not missing
         self.most_open = max(self.most_open, self.open)
         await asyncio.sleep(0.02)
-        self.open -= 1
-        missing = not path.endswith(".jpg")
+        self.open -= not missing
         if path == self.silent:
             await asyncio.sleep(3600)
         answer = self.files.get(path, Answer(404) if missing else Answer(200, JPEG))
@@ -90,3 +95,16 @@ def download(served: Site, paths: Sequence[str], **options: JSON) -> dict[str, D
     downloader = HttpDownloader(HttpDownloader.Config.model_validate(config), Context())
     found = downloader.download([base + path for path in paths])
     return {got.url.removeprefix(base): got for got in found}
+
+
+class Loopback(PublicResolver):
+    """Every name is this machine."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host, host="127.0.0.1", port=port, family=family, proto=0, flags=0
+            )
+        ]

@@ -93,11 +93,10 @@ class Fetcher:
                 raise RefusedError(
                     DownloadStatus.X_ROBOTS_TAG, f"X-Robots-Tag: {word}", answer.status
                 )
-        if (
-            self._options.tdm_reservation
-            and answer.headers.get("tdm-reservation", "").strip() == "1"
-        ):
-            raise RefusedError(DownloadStatus.TDM_RESERVED, "tdm-reservation: 1", answer.status)
+        if self._options.tdm_reservation:
+            said = answer.headers.getall("tdm-reservation", ())
+            if any(value.strip() == "1" for value in said):
+                raise RefusedError(DownloadStatus.TDM_RESERVED, "tdm-reservation: 1", answer.status)
 
     def _check_code(self, answer: aiohttp.ClientResponse) -> None:
         """Return for 200; raise for the rest."""

@@ -177,6 +177,15 @@ def test_dead_names_have_a_status_of_their_own_and_no_retry() -> None:
     assert names.asked == ["gone.test"]
 
 
+def test_a_name_is_looked_up_once_for_all_its_urls(server: HostileServer) -> None:
+    """Each of these answers closes its connection: the next one needs the address again."""
+    names = FakeNames({"pool.test": ["127.0.0.1"]})
+    urls = [f"http://pool.test:{server.port}/case/jpeg?{n}" for n in range(4)]
+    found = fetch_with(names, ("pool.test",), *urls)
+    assert {got.status for got in found} == {DownloadStatus.OK}
+    assert names.asked == ["pool.test"]
+
+
 def test_a_dead_name_is_asked_for_once_for_all_its_urls() -> None:
     names = FakeNames({})
     found = fetch_with(names, (), *(f"http://gone.test/{n}.jpg" for n in range(5)))

@@ -95,6 +95,11 @@ def test_no_retry_where_it_cannot_help(outcome: Outcome) -> None:
         assert outcome.server.visits[f"/case/{name}"] == 2, name
 
 
+def test_redirects_are_followed_so_far_and_no_further(outcome: Outcome) -> None:
+    wanted = 1 + HttpDownloader.Config().max_redirects
+    assert outcome.server.visits["/case/redirect-loop"] == wanted
+
+
 CLIENT = """
 import json, re, sys, time
 from pathlib import Path

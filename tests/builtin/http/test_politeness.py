@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from sites import JPEG, Answer, download, site
+from sites import JPEG, Answer, Loopback, Site, download, site
 
 from laion_eo.builtin.hash_lists import HashList
 from laion_eo.builtin.http.body import Room
@@ -15,7 +15,7 @@ from laion_eo.builtin.http.headers import opt_out, retry_after
 from laion_eo.builtin.http.options import HttpOptions
 from laion_eo.builtin.http.pace import Pace
 from laion_eo.component import Context
-from laion_eo.types import DownloadStatus
+from laion_eo.types import Download, DownloadStatus
 
 
 def test_a_host_has_so_many_connections_and_so_much_peace() -> None:
@@ -24,6 +24,26 @@ def test_a_host_has_so_many_connections_and_so_much_peace() -> None:
     times = [when for _, when, _ in served.diary]
     assert served.most_open <= 2
     assert times[-1] - times[0] > 13 * 0.05 - 0.1  # robots.txt and tdmrep.json count too
+
+
+def test_hosts_that_redirect_to_one_share_its_connections() -> None:
+    async def work(served: Site) -> list[Download]:
+        options = HttpOptions(robots_txt=False, tdm_reservation=False)
+        async with Client(options, Pace(64, 2, 0.0), Loopback(())) as client:
+            fetcher, room = Fetcher(client, HashList()), Room(64, 2**20)
+
+            async def one(n: int) -> Download:
+                target = f"Location: http://all.test:{served.port}/{n}.jpg"
+                served.files[f"/{n}"] = Answer(302, b"", (target,))
+                async with room.place() as place:
+                    return await fetcher.fetch(f"http://host{n}.test:{served.port}/{n}", place)
+
+            return await asyncio.gather(*map(one, range(12)))
+
+    with site() as served:
+        found = asyncio.run(work(served))
+    assert {got.status for got in found} == {DownloadStatus.OK}
+    assert served.most_open == 2
 
 
 def test_the_agent_says_who_and_why_and_gives_a_contact() -> None:

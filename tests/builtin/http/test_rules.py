@@ -1,33 +1,17 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 
 import pytest
-from aiohttp.abc import ResolveResult
-from sites import Answer, download, site
+from sites import Answer, Loopback, download, site
 from yarl import URL
 
 from laion_eo.builtin.http import rules
-from laion_eo.builtin.http.addresses import PublicResolver
 from laion_eo.builtin.http.client import Client
 from laion_eo.builtin.http.options import HttpOptions
 from laion_eo.builtin.http.pace import Pace
 from laion_eo.builtin.http.rules import SiteRules, matches, parse_tdm
 from laion_eo.types import DownloadStatus
-
-
-class Loopback(PublicResolver):
-    """Every name is this machine."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host, host="127.0.0.1", port=port, family=family, proto=0, flags=0
-            )
-        ]
 
 
 def test_robots_txt_is_read_once_and_obeyed() -> None:
