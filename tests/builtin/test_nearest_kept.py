@@ -88,6 +88,19 @@ def test_cells_find_nearly_all_with_few_comparisons(monkeypatch: pytest.MonkeyPa
     assert compared < 0.5 * kept * kept / 2
 
 
+def test_a_dense_crowd_is_not_parted_among_pivots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most pivots are drawn in it; were all kept, its first row would lie in one cell of many."""
+    for name, value in {"BLOCK": 64, "EXACT_ROWS": 0, "PROBES": 2}.items():
+        monkeypatch.setattr(nearest_kept, name, value)
+    rng = np.random.default_rng(2)
+    centre = rng.normal(size=(1, 24))
+    vectors = unit(
+        np.concatenate([centre + rng.normal(0, 0.1, (3000, 24)), rng.normal(size=(500, 24))])
+    )
+    order = rng.permutation(len(vectors))
+    assert found(vectors, order, 0.95) == all_pairs(vectors, order, 0.95)
+
+
 def test_rows_left_out_of_the_order_are_like_nothing() -> None:
     vectors = np.array([[1, 0], [0, 0], [1, 0.01], [0, 0]], np.float16)
     kept = NearestKept(vectors, np.array([2, 0]), 0.9)

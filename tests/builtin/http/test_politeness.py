@@ -135,6 +135,22 @@ def test_a_name_and_a_password_are_never_sent() -> None:
     assert not any("authorization:" in head.lower() for head in served.heads)
 
 
+def test_no_cookie_comes_back() -> None:
+    """A site does not get to know us from one image to the next."""
+
+    async def work(port: int) -> None:
+        async with Client(HttpOptions(delay=0.0), Pace(8, 8, 0.0), Loopback(())) as client:
+            fetcher = Fetcher(client, HashList())
+            for path in ("a.jpg", "b.jpg"):
+                async with Room(8, 2**20).place() as place:
+                    got = await fetcher.fetch(f"http://pool.test:{port}/{path}", place)
+                assert got.status is DownloadStatus.OK
+
+    with site({"/a.jpg": Answer(200, JPEG, ("Set-Cookie: who=you",))}) as served:
+        asyncio.run(work(served.port))
+    assert not any("cookie:" in head.lower() for head in served.heads)
+
+
 def test_the_manifest_learns_what_was_switched_off() -> None:
     config = HttpDownloader.Config(robots_txt=False)
     facts = HttpDownloader(config, Context()).facts()
