@@ -165,22 +165,19 @@ def client_environment(work: Path) -> Path:
     return python
 
 
-def main() -> None:
-    """Measure both, one after the other, and print one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--work", type=Path, required=True)
-    options = parser.parse_args()
-    python = client_environment(options.work)
-    names = make_web(options.shared, options.work / "web")
+def measure_both(python: Path, work: Path, names: list[str]) -> dict[str, dict[str, float]]:
+    """Measure both clients, one after the other, on the same web.
+
+    Args:
+        python: That of img2dataset's environment.
+        work: Where the web is, and what is downloaded goes.
+        names: The images.
+    """
     hosts = addresses()
     urls = [
         f"http://{hosts[n % HOSTS]}:{PORT}/{'gone/x' if n % FAIL_EVERY == 7 else ''}{name}"
         for n, name in enumerate(names)
     ]
-    server = multiprocessing.Process(target=serve, args=(options.work / "web", PORT), daemon=True)
-    server.start()
-    time.sleep(1.5)
     os.environ |= {
         "OMP_NUM_THREADS": "1",
         "NO_ALBUMENTATIONS_UPDATE": "1",
@@ -190,26 +187,35 @@ def main() -> None:
         "ours": [sys.executable, "-c", OURS, "{list}", "{out}", ",".join(hosts)],
         "img2dataset": [str(python), "-c", THEIRS, "{list}", "{out}"],
     }
+    server = multiprocessing.Process(target=serve, args=(work / "web", PORT), daemon=True)
+    server.start()
+    time.sleep(1.5)
     try:
-        found = {
-            name: measure_side(command, options.work, urls) for name, command in commands.items()
-        }
+        return {name: measure_side(command, work, urls) for name, command in commands.items()}
     finally:
         server.terminate()
+
+
+def main() -> None:
+    """Measure both, and print one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--work", type=Path, required=True)
+    options = parser.parse_args()
+    python = client_environment(options.work)
+    names = make_web(options.shared, options.work / "web")
+    found = measure_both(python, options.work, names)
     rates = {name: got["images"] / (got["cpu"] - got["start_cpu"]) for name, got in found.items()}
     size = sum((options.work / "web" / name).stat().st_size for name in names) / len(names)
-    print(
-        json.dumps(
-            {
-                "name": "download_vs_img2dataset",
-                "ours": round(rates["ours"], 1),
-                "reference": round(rates["img2dataset"], 1),
-                "ratio": round(rates["ours"] / rates["img2dataset"], 2),
-                "unit": "images per CPU-second of the client",
-                "detail": {"bytes_per_image": round(size), "urls": len(urls), **found},
-            }
-        )
-    )
+    line = {
+        "name": "download_vs_img2dataset",
+        "ours": round(rates["ours"], 1),
+        "reference": round(rates["img2dataset"], 1),
+        "ratio": round(rates["ours"] / rates["img2dataset"], 2),
+        "unit": "images per CPU-second of the client",
+        "detail": {"bytes_per_image": round(size), "urls": len(names), **found},
+    }
+    print(json.dumps(line))
 
 
 if __name__ == "__main__":

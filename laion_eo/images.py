@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -132,29 +134,51 @@ def read_image(path: Path) -> Picture:
     return decode_image(path.read_bytes())
 
 
-@contextmanager
-def silenced(library: str) -> Iterator[None]:
-    """Keep a library's warnings and log lines on odd files from the user.
+class _Silence:
+    """Keeps what Pillow and rasterio say of odd files from the user, while any thread is inside.
 
-    What matters of them comes as exceptions, which say it once, with the file's name.
-
-    Args:
-        library: Name of its logger.
+    What matters of it comes as exceptions, which say it once, with the file's name. The filters of
+    warnings and the levels of loggers belong to the whole process: were each thread to put back
+    what it found, the last one out could put back another's silence.
     """
-    logger = logging.getLogger(library)
-    level = logger.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logger.setLevel(logging.CRITICAL + 1)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
+
+    _LOGGERS = tuple(map(logging.getLogger, ("PIL", "rasterio")))
+    _MODULES = r"(PIL|rasterio|laion_eo)\b"  # ours: compiled code warns in its caller's name
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._levels: list[int] = []
+        self._filter: object = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                warnings.filterwarnings("ignore", module=self._MODULES)
+                self._filter = warnings.filters[0]
+                self._levels = [logger.level for logger in self._LOGGERS]
+                for logger in self._LOGGERS:
+                    logger.setLevel(logging.CRITICAL + 1)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                # Only our own: others may have come and gone meanwhile, this one with them.
+                with suppress(ValueError):
+                    cast("list[object]", warnings.filters).remove(self._filter)
+                for logger, level in zip(self._LOGGERS, self._levels, strict=True):
+                    logger.setLevel(level)
+
+
+silenced = _Silence()
+"""Entered by any thread, as often as it likes; see :class:`_Silence`."""
 
 
 @contextmanager
 def _opened(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
-    with silenced("PIL"), _checked(content, max_pixels) as image:
+    with silenced, _checked(content, max_pixels) as image:
         yield image
 
 

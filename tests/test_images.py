@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import io
 import logging
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from laion_eo.images import FORMATS, ImageError, decode_image, inspect_image, read_image
+from laion_eo.images import FORMATS, ImageError, decode_image, inspect_image, read_image, silenced
 from laion_eo.testing.odd_pictures import encoded, png_bomb
 from laion_eo.types import DownloadStatus, Picture
 
@@ -202,6 +205,35 @@ def test_long_sides_are_scaled_down(mode: str) -> None:
     picture = decode_image(saved(image, "TIFF"), max_side=100)
     assert picture.shape == (25, 100, 3)
     assert picture.min() >= 250
+
+
+def test_silence_lasts_until_the_last_is_out_and_no_longer() -> None:
+    """Threads leave in any order, not the one of a stack."""
+    logger = logging.getLogger("PIL")
+    filters, level = list(warnings.filters), logger.level
+    one, other = ExitStack(), ExitStack()
+    one.enter_context(silenced)
+    other.enter_context(silenced)
+    one.close()
+    warnings.warn_explicit("odd", UserWarning, "Image.py", 1, "PIL.Image")
+    assert not logger.isEnabledFor(logging.ERROR)
+    other.close()
+    assert (list(warnings.filters), logger.level) == (filters, level)
+    with pytest.warns(UserWarning, match="loud again"):
+        warnings.warn_explicit("loud again", UserWarning, "Image.py", 1, "PIL.Image")
+
+
+def test_threads_that_decode_leave_warnings_as_they_were() -> None:
+    filters = list(warnings.filters)
+    content = encoded("TIFF")
+    with ThreadPoolExecutor(8) as pool:
+        assert all(info.width == 60 for info in pool.map(inspect_image, [content] * 400))
+    assert list(warnings.filters) == filters
+
+
+def test_other_libraries_are_heard_while_one_is_silenced() -> None:
+    with silenced, pytest.warns(UserWarning, match="not of a picture"):
+        warnings.warn_explicit("not of a picture", UserWarning, "x.py", 1, "numpy.x")
 
 
 def test_read_image_reads_a_file(tmp_path: Path) -> None:

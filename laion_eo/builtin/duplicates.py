@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
-from laion_eo.builtin.hamming import Places, near_pairs
+from laion_eo.builtin.hamming import NearPairs, Places, near_pairs
+from laion_eo.builtin.nearest_kept import NearestKept
 from laion_eo.component import ComponentConfig
 from laion_eo.errors import ConfigError
 from laion_eo.kinds import Filter
@@ -23,8 +24,6 @@ GROUPS = "duplicates.parquet"
 _GROUPS = pa.schema(
     [("group", pa.int64()), ("id", pa.int64()), ("by", pa.string()), ("distance", pa.float64())]
 )
-BLOCK = 4096
-"""Embeddings compared with all others at a time."""
 
 
 class Duplicates(Filter):
@@ -46,8 +45,8 @@ class Duplicates(Filter):
             by: What makes two rows the same, each judged on its own. ``perceptual_hash`` and
                 ``embedding`` need the scorers of these names.
             bits: Bits of 64 by which the perceptual hashes of one picture may differ.
-            cosine: Least cosine of the embeddings of one picture. All pairs of rows are compared:
-                a minute for 100,000 rows of 512 numbers on two cores.
+            cosine: Least cosine of the embeddings of one picture. Up to 32,768 rows every copy is
+                found; of more, all but a few in a thousand (``laion_eo/builtin/nearest_kept.py``).
         """
 
         by: tuple[Key, ...] = ("url", "sha256")
@@ -62,11 +61,12 @@ class Duplicates(Filter):
             if name not in table.column_names:
                 scorer = name.replace("_", "-")
                 raise ConfigError(f"duplicates needs {name!r}: add {scorer!r} to [[scorers]].")
-        likenesses = [self._likeness(name, table) for name in self.config.by]
+        order = best_first(table)
+        likenesses = [self._likeness(name, table[name], order) for name in self.config.by]
         ids = table["id"].to_pylist()
         self._reasons: dict[int, str] = {}
         rows = []
-        for place in best_first(table).tolist():
+        for place in order.tolist():
             twin = next(filter(None, (likeness.twin(place) for likeness in likenesses)), None)
             if twin is None:
                 for likeness in likenesses:
@@ -74,24 +74,22 @@ class Duplicates(Filter):
                 continue
             keeper, row = ids[twin.place], ids[place]
             self._reasons[row] = twin.reason(keeper)
-            rows.append({"group": keeper, "id": row, "by": twin.by, "distance": twin.distance})
-        self._facts = {"groups": len({row["group"] for row in rows}), "dropped": len(rows)}
+            rows.append((keeper, row, twin.by, twin.distance))
+        self._facts = {"groups": len({row[0] for row in rows}), "dropped": len(rows)}
         if self.context.work_dir:
-            path = self.context.work_dir / GROUPS
-            pq.write_table(pa.Table.from_pylist(rows, schema=_GROUPS), path)
+            columns = list(zip(*rows, strict=True)) or [()] * len(_GROUPS)
+            pq.write_table(pa.table(columns, schema=_GROUPS), self.context.work_dir / GROUPS)
 
-    def _likeness(self, name: Key, table: pa.Table) -> _Likeness:
-        column = table[name].combine_chunks()
+    def _likeness(self, name: Key, column: pa.ChunkedArray, order: Places) -> _Likeness:
         if name == "embedding":
-            return _Likeness(name, np.arange(len(column)), *_similar(column, self.config.cosine))
-        codes = pc.fill_null(column.dictionary_encode().indices, -1)
-        values = column.dictionary_encode().dictionary
-        codes = codes.to_numpy(zero_copy_only=False).astype(np.int64)
+            return _Vectors(column, order, self.config.cosine)
+        encoded = column.combine_chunks().dictionary_encode()
+        codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         if name == "perceptual_hash":
-            hashes = values.to_numpy(zero_copy_only=False).astype(np.uint64)
-            return _Likeness(name, codes, *near_pairs(hashes, self.config.bits))
+            hashes = encoded.dictionary.to_numpy(zero_copy_only=False).astype(np.uint64)
+            return _Values(name, codes, near_pairs(hashes, self.config.bits))
         none = np.zeros(0, dtype=np.int64)
-        return _Likeness(name, codes, none, none, np.zeros(0))
+        return _Values(name, codes, (none, none, np.zeros(0, dtype=np.uint8)))
 
     def keep(self, batch: pa.Table) -> Verdict:
         """Judge the rows' ids."""
@@ -132,20 +130,27 @@ class _Twin:
         return f"same {self.by} as id {keeper}"
 
 
-class _Likeness:
-    """What one key makes the same: rows of one value, and values that are near each other.
+class _Likeness(Protocol):
+    """What one key makes the same."""
+
+    def twin(self, place: int) -> _Twin | None:
+        """Return the nearest kept row that this one is a copy of."""
+
+    def keep(self, place: int) -> None:
+        """Note that this row is kept."""
+
+
+class _Values:
+    """Rows of one value are the same, and those of values that are near each other.
 
     Args:
         by: The key.
         codes: int64, (rows,): the number of each row's value; -1 is like nothing.
-        first: int64, (pairs,): numbers of values that are near
-        second: those of the same place here,
-        distance: at this distance.
+        near: (pairs,) each: numbers of values that are near, those of the others, at which distance
     """
 
-    def __init__(
-        self, by: Key, codes: Places, first: Places, second: Places, distance: NDArray[Any]
-    ) -> None:
+    def __init__(self, by: Key, codes: Places, near: NearPairs) -> None:
+        first, second, distance = near
         self._by = by
         self._codes = codes
         values = int(codes.max(initial=-1)) + 1
@@ -157,7 +162,6 @@ class _Likeness:
         self._starts = np.searchsorted(both[order], np.arange(values + 1))
 
     def twin(self, place: int) -> _Twin | None:
-        """Return the nearest kept row that this one is a copy of."""
         code = self._codes[place]
         if code < 0:
             return None
@@ -174,24 +178,42 @@ class _Likeness:
         return _Twin(int(keepers[nearest]), self._by, float(distance[nearest]))
 
     def keep(self, place: int) -> None:
-        """Note that this row is kept."""
         code = self._codes[place]
         if code >= 0 and self._kept[code] < 0:
             self._kept[code] = place
 
 
-def _similar(column: pa.Array, cosine: float) -> tuple[Places, Places, NDArray[np.float64]]:
-    """Return the pairs of rows whose embeddings have at least this cosine."""
-    places = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-    flat = column.drop_null().flatten().to_numpy(zero_copy_only=False)
-    vectors = flat.reshape(len(places), -1).astype(np.float32) if len(places) else np.zeros((0, 1))
-    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    empty = np.zeros(0, dtype=np.int64)
-    found = [(empty, empty, np.zeros(0))]
-    for start in range(0, len(vectors), BLOCK):
-        scores = vectors[start : start + BLOCK] @ vectors[start:].T
-        row, other = np.nonzero(np.triu(scores >= cosine, k=1))
-        distance = 1.0 - scores[row, other].astype(np.float64)
-        found.append((places[start + row], places[start + other], distance))
-    first, second, distances = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return first, second, distances
+class _Vectors:
+    """Rows of near embeddings are the same; a row without one is like nothing.
+
+    Args:
+        column: Lists of numbers, null among them.
+        order: The places, best first.
+        cosine: Least cosine of two copies.
+    """
+
+    def __init__(self, column: pa.ChunkedArray, order: Places, cosine: float) -> None:
+        vectors = _matrix(column)
+        self._there: NDArray[np.bool_] = np.asarray(vectors.any(axis=1))
+        self._kept = NearestKept(vectors, order[self._there[order]], cosine)
+
+    def twin(self, place: int) -> _Twin | None:
+        found = self._kept.nearest(place) if self._there[place] else None
+        return found and _Twin(found[0], "embedding", 1.0 - found[1])
+
+    def keep(self, place: int) -> None:
+        if self._there[place]:
+            self._kept.keep(place)
+
+
+def _matrix(column: pa.ChunkedArray) -> NDArray[np.float16]:
+    """Return the lists as rows, zeros where there is none."""
+    lengths = pc.list_value_length(column)
+    matrix = np.zeros((len(column), pc.max(lengths).as_py() or 0), dtype=np.float16)
+    start = 0
+    for chunk in column.chunks:  # all chunks in one array could be too long for its offsets
+        rows = start + np.flatnonzero(chunk.is_valid().to_numpy(zero_copy_only=False))
+        flat = chunk.drop_null().flatten().to_numpy(zero_copy_only=False)
+        matrix[rows] = flat.reshape(len(rows), matrix.shape[1])
+        start += len(chunk)
+    return matrix

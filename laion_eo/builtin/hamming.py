@@ -20,9 +20,10 @@ SORTING_COST = 12.0
 """What sorting one hash costs, for each doubling of their number, in comparisons of one pair."""
 Hashes = NDArray[np.uint64]
 Places = NDArray[np.int64]
+NearPairs = tuple[Places, Places, NDArray[np.uint8]]
 
 
-def near_pairs(hashes: Hashes, radius: int) -> tuple[Places, Places, NDArray[np.uint8]]:
+def near_pairs(hashes: Hashes, radius: int) -> NearPairs:
     """Find every pair of hashes that differ in at most ``radius`` bits.
 
     Args:

@@ -81,7 +81,7 @@ def open_raster(
     from rasterio.errors import RasterioError
 
     with ExitStack() as stack:
-        stack.enter_context(silenced("rasterio"))
+        stack.enter_context(silenced)
         stack.enter_context(
             rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
         )

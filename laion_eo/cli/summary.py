@@ -25,7 +25,7 @@ def print_run(result: RunResult, console: Console) -> None:
             table.add_row(name if place == 0 else "", what, f"{count:,}")
     console.print(table)
     print_downloads(result.folder, console)
-    _print_drops(result.folder, console)
+    print_drops(result.folder, console)
     _print_anchors(result.folder, console)
     for name, facts in result.manifest["stages"]["verdicts"]["facts"].items():
         for what, how in facts.items():
@@ -69,7 +69,13 @@ def print_downloads(folder: Path, console: Console) -> None:
     )
 
 
-def _print_drops(folder: Path, console: Console) -> None:
+def print_drops(folder: Path, console: Console) -> None:
+    """Print how many rows each filter dropped, and for example why.
+
+    Args:
+        folder: The run directory.
+        console: Where to.
+    """
     verdicts = RunDir(folder).read("verdicts", ["filter", "reason"])
     reasons = verdicts["reason"].drop_null().to_pylist()
     culprits = verdicts["filter"].drop_null().to_pylist()
@@ -81,7 +87,7 @@ def _print_drops(folder: Path, console: Console) -> None:
     table.columns[1].justify = "right"
     examples = dict(zip(reversed(culprits), reversed(reasons), strict=True))
     for culprit, rows in Counter(culprits).most_common():
-        table.add_row(culprit, f"{rows:,}", examples[culprit])
+        table.add_row(culprit, f"{rows:,}", escape(examples[culprit]))
     console.print(table)
 
 

@@ -243,6 +243,13 @@ WISHES = [
     Case("noai-403", S.X_ROBOTS_TAG, "403 with noai", body(b"", 403, "X-Robots-Tag: noai"), 403),
     Case("tdm-header", S.TDM_RESERVED, "tdm-reservation: 1", body(JPEG, 200, "tdm-reservation: 1")),
     Case("tdm-listed", S.TDM_RESERVED, "listed in tdmrep.json", body(JPEG), None),
+    Case(
+        "redirect-disallowed",
+        S.ROBOTS_TXT,
+        "redirects to what robots.txt disallows",
+        redirect("/case/robots-disallowed"),
+        None,
+    ),
     Case("robots-disallowed", S.ROBOTS_TXT, "disallowed in robots.txt", body(JPEG), None),
 ]
 

@@ -72,11 +72,16 @@ async def _reset_in_body(exchange: Exchange) -> None:
     exchange.reset()
 
 
-async def _endless(exchange: Exchange) -> None:
-    comment = b"\xff\xfe\xff\xff" + bytes(65_533)  # a JPEG that is comment after comment
-    await exchange.send(head(200) + JPEG[:2])
-    while True:
-        await exchange.send(comment)
+def _endless(start: bytes) -> Behaviour:
+    """Return the behaviour of a server that goes on for ever: with comments, were it a JPEG."""
+    comment = b"\xff\xfe\xff\xff" + bytes(65_533)
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.send(head(200) + start)
+        while True:
+            await exchange.send(comment)
+
+    return behave
 
 
 async def _endless_chunks(exchange: Exchange) -> None:
@@ -133,7 +138,20 @@ WIRE = [
         raw(head(200, "Content-Length: 5", "Content-Length: 9") + JPEG),
         None,
     ),
-    Case("endless", S.TOO_LARGE, "a body without an end", _endless),
+    Case("endless", S.TOO_LARGE, "a body without an end", _endless(JPEG[:2])),
+    Case(
+        "endless-tracker",
+        S.TOO_SMALL,
+        "a PNG of 1 x 1, without an end",
+        _endless(files.encoded(files.photo(0, (1, 1)), "PNG")),
+    ),
+    Case(
+        "endless-bomb",
+        S.TOO_MANY_PIXELS,
+        "a PNG of 10,000,000,000 pixels, without an end",
+        _endless(files.png_bomb()),
+    ),
+    Case("endless-page", S.WEB_PAGE, "a web page without an end", _endless(files.HTML)),
     Case("endless-chunks", S.TOO_LARGE, "chunks without an end", _endless_chunks),
     Case("chunks-cut", S.TRUNCATED, "half of the chunks", raw(chunked(JPEG)[:-2000])),
     Case(

@@ -11,6 +11,47 @@ from contextlib import contextmanager, suppress
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
+class _Server:
+    """Serves in an event loop of its own.
+
+    Args:
+        answer: Deals with one connection.
+        context: Speaks TLS, if given.
+    """
+
+    def __init__(self, answer: Answer, context: ssl.SSLContext | None) -> None:
+        self._answer = answer
+        self._context = context
+        self.loop = asyncio.new_event_loop()
+        self.stop = asyncio.Event()
+        self.ready = threading.Event()
+        self.port = 0
+
+    def work(self) -> None:
+        """Serve until ``stop`` is set."""
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        if self._context:  # handshakes that a client breaks off
+            self.loop.set_exception_handler(lambda *_: None)
+        server = await asyncio.start_server(
+            self._connected, "127.0.0.1", 0, ssl=self._context, backlog=512
+        )
+        self.port = server.sockets[0].getsockname()[1]
+        self.ready.set()
+        async with server:
+            await self.stop.wait()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await self._answer(reader, writer)
+        with suppress(OSError):
+            writer.close()
+
+
 @contextmanager
 def serve_connections(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[int]:
     """Serve on 127.0.0.1, in a thread of its own, while the block runs.
@@ -23,36 +64,12 @@ def serve_connections(answer: Answer, context: ssl.SSLContext | None = None) -> 
     Yields:
         The port.
     """
-    loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    ready = threading.Event()
-    ports: list[int] = []
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await answer(reader, writer)
-        with suppress(OSError):
-            writer.close()
-
-    async def serve() -> None:
-        if context:
-            loop.set_exception_handler(lambda *_: None)  # handshakes that a client breaks off
-        server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context, backlog=512)
-        ports.append(server.sockets[0].getsockname()[1])
-        ready.set()
-        async with server:
-            await stop.wait()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
-
-    def work() -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(serve())
-
-    thread = threading.Thread(target=work, name="loopback-server", daemon=True)
+    server = _Server(answer, context)
+    thread = threading.Thread(target=server.work, name="loopback-server", daemon=True)
     thread.start()
-    ready.wait()
+    server.ready.wait()
     try:
-        yield ports[0]
+        yield server.port
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        server.loop.call_soon_threadsafe(server.stop.set)
         thread.join()

@@ -79,6 +79,14 @@ def test_embeddings_are_compared_by_cosine() -> None:
     assert judge(table, by=("embedding",), cosine=0.99) == {11: "cosine 0.9992 to id 10"}
 
 
+def test_rows_without_an_embedding_are_like_nothing() -> None:
+    vectors = [None, [1.0, 0.0], None, [1.0, 0.0]]
+    table = rows(*({"embedding": vector} for vector in vectors))
+    chunks = pa.concat_tables([table.slice(0, 3), table.slice(3)])  # as parts of a run are read
+    assert judge(chunks, by=("embedding",)).keys() == {13}
+    assert judge(table.slice(0, 1), by=("embedding",)) == {}
+
+
 def test_every_group_is_recorded(tmp_path: Path) -> None:
     table = rows({"width": 900}, {"url": "u0"}, {"sha256": "s0"}, {}, {"url": "u3"})
     judge(table, tmp_path)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 from rich.console import Console
 
-from laion_eo.cli.summary import print_downloads
+from laion_eo.cli.summary import print_downloads, print_drops
 from laion_eo.pipeline.run_dir import RunDir, StageRecord
-from laion_eo.schema import DOWNLOADS
+from laion_eo.schema import DOWNLOADS, VERDICTS
 from laion_eo.types import DownloadStatus
 
 
@@ -33,6 +33,17 @@ def test_failures_are_counted_by_reason_and_dead_names_apart(tmp_path: Path) -> 
     assert "http-error 403 1 8.3% an HTTP code other than 200 HTTP 403 Forbidden" in lines
     assert "truncated 1 8.3% the image ends too early half" in lines
     assert "Names that no longer resolve: 3 of 12 URLs; everything else that failed: 4." in lines
+
+
+def test_what_a_server_says_is_no_markup(tmp_path: Path) -> None:
+    """An unpaired closing tag would end the command after the work is done."""
+    said = {"id": 1, "kept": False, "filter": "download", "reason": "http-error: HTTP 404 [/x]"}
+    run_dir = RunDir(tmp_path)
+    run_dir.write_part("verdicts", 0, "f0", pa.Table.from_pylist([said], schema=VERDICTS))
+    run_dir.complete("verdicts", StageRecord("f0", 1, 0.0))
+    out = io.StringIO()
+    print_drops(tmp_path, Console(file=out, width=200))
+    assert "HTTP 404 [/x]" in out.getvalue()
 
 
 def test_nothing_is_said_where_nothing_failed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@
 ``lanes``          which URL is next: a few lanes per host, many hosts at a time
 ``fetch``          one URL: rules, redirects, retries, and what came of it
 ``client``         one request: addresses, pace, time limits, errors turned into statuses
-``addresses``      which addresses may be talked to
+``addresses``      which URLs and addresses may be asked
 ``pace``           at most so many connections and so many requests a second to one host
 ``rules``          robots.txt and tdmrep.json, once per site
 ``headers``        X-Robots-Tag, TDMRep and Retry-After
@@ -15,7 +15,7 @@
 ``structure``      whether a file is whole, and whether it moves, without decoding it
 =================  ==============================================================================
 
-Memory: two small bodies (512 KiB) for each request at a time, 256 MiB of larger ones together (or
+Memory: two small bodies (512 KiB) for each request at a time, 192 MiB of larger ones together (or
 one of ``max_bytes``), and 64 MiB on their way to the disk: below 450 MiB with the default options,
-whatever the servers do.
+whatever the servers send. Files of rules that are made to take memory take up to 170 MiB more.
 """

@@ -1,4 +1,4 @@
-"""Which addresses may be talked to: public ones, and those of hosts that the run allows by name."""
+"""Which URLs and addresses may be asked: public ones, and hosts that the run allows by name."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from laion_eo.types import DownloadStatus
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# All that is handed out of IPv6. Beyond it are old ways to write IPv4 addresses, and sites' own.
+UNICAST = ipaddress.ip_network("2000::/3")
 # Public by their numbers, for some versions of Python at least, but they answer only inside a
 # cloud: Azure's metadata and DHCP server, and the special-purpose block that holds Oracle's.
 METADATA = (ipaddress.ip_network("168.63.129.16/32"), ipaddress.ip_network("192.0.0.0/24"))
@@ -23,13 +25,37 @@ METADATA = (ipaddress.ip_network("168.63.129.16/32"), ipaddress.ip_network("192.
 def is_public(address: Address) -> bool:
     """Tell whether an address is one of the public internet, whatever it is wrapped in."""
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if inner is None and address in NAT64:
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
+        return address in UNICAST and address.is_global
     inside = any(address in network for network in METADATA)
     return address.is_global and not address.is_multicast and not inside
+
+
+def parse_url(text: str, base: URL | None = None, code: int | None = None) -> URL:
+    """Read a URL, or a redirect's target; without a fragment, and without a name and password.
+
+    Whose those are, we are not: they are not ours to use, nor another site's to make us use.
+
+    Args:
+        text: The URL.
+        base: What a redirect's target is relative to.
+        code: The redirect's status code.
+
+    Raises:
+        RefusedError: ``bad-url``.
+    """
+    try:
+        url = URL(text.strip()) if base is None else base.join(URL(text))
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ValueError("not an http or https URL")
+        return url.with_fragment(None).with_user(None)
+    except (ValueError, TypeError, UnicodeError) as error:
+        where = "" if base is None else "redirect to a bad URL: "
+        raise RefusedError(DownloadStatus.BAD_URL, f"{where}{error}", code) from None
 
 
 def check_url(url: URL, allow_hosts: Collection[str]) -> None:

@@ -15,7 +15,7 @@ from laion_eo.types import DownloadStatus
 
 SMALL = 512 * 1024
 """Bodies up to here count as small: as many may be in memory as there are places."""
-LARGE_BYTES = 256 * 2**20
+LARGE_BYTES = 192 * 2**20
 """What all larger bodies may take together."""
 PIECE = 256 * 1024
 """Bytes unpacked at a time."""

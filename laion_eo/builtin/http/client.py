@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import random
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
+from typing import TypeVar
 
 import aiohttp
 from yarl import URL
 
 from laion_eo.builtin.http.addresses import PublicResolver, check_url
+from laion_eo.builtin.http.headers import retry_after
 from laion_eo.builtin.http.options import HttpOptions
 from laion_eo.builtin.http.pace import Pace
 from laion_eo.builtin.http.refusal import RefusedError
 from laion_eo.types import DownloadStatus
 
+T = TypeVar("T")
 REDIRECTS = (301, 302, 303, 307, 308)
 DNS_TTL = 300
 KEEP_ALIVE = 5.0
+DAY = 86_400.0
+FIRST_WAIT = 0.5
+"""Seconds before the second try; each further one waits twice as long, give or take half."""
 _MAY_PASS = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ETIMEDOUT)
 
 
@@ -65,6 +72,26 @@ class Clock:
             yield
         finally:
             self._timeout.reschedule(now() + left)
+
+
+async def with_retries(retries: int, work: Callable[[], Awaitable[T]]) -> T:
+    """Return what comes of work that may be refused, after further tries where they can help.
+
+    Args:
+        retries: Further tries, at most.
+        work: Begins anew each time.
+
+    Raises:
+        RefusedError: The last one.
+    """
+    for attempt in range(retries):
+        try:
+            return await work()
+        except RefusedError as refusal:
+            if not refusal.again:
+                raise
+        await asyncio.sleep(FIRST_WAIT * 2**attempt * random.uniform(0.5, 1.5))
+    return await work()
 
 
 class Client:
@@ -112,6 +139,8 @@ class Client:
     async def get(self, url: URL, clock: Clock) -> AsyncIterator[aiohttp.ClientResponse]:
         """Ask for one URL, without following redirects; the body is still to be read.
 
+        A host that asks for it is left alone from then on, whatever it was asked for.
+
         Args:
             url: The URL.
             clock: Stands still while other requests to the host have precedence.
@@ -127,8 +156,20 @@ class Client:
                 answer = await stack.enter_async_context(
                     self._session.get(url, allow_redirects=False)
                 )
+            wait = self.wish(answer)
+            if wait is not None:
+                self.pace.leave_alone(url.host or "", wait, wait > self.options.max_wait)
             with self._explained(answer.status):
                 yield answer
+
+    def wish(self, answer: aiohttp.ClientResponse) -> float | None:
+        """Return the seconds for which a server wants to be left alone, if the run obeys that."""
+        if not self.options.retry_after or answer.status not in (429, 503):
+            return None
+        wait = retry_after(answer.headers.get("Retry-After"))
+        if wait is None:
+            return FIRST_WAIT if answer.status == 429 else None
+        return min(DAY, wait)
 
     @contextmanager
     def _explained(self, code: int | None) -> Iterator[None]:
@@ -141,8 +182,9 @@ class Client:
         try:
             yield
         except aiohttp.ConnectionTimeoutError:
+            # The system knocked several times in that time: a further try would not help.
             reason = f"no connection within {options.connect_timeout:g} s"
-            raise RefusedError(DownloadStatus.TIMEOUT, reason, again=True) from None
+            raise RefusedError(DownloadStatus.TIMEOUT, reason) from None
         except aiohttp.SocketTimeoutError:
             reason = f"no byte within {options.idle_timeout:g} s"
             raise RefusedError(DownloadStatus.TIMEOUT, reason, code, again=True) from None

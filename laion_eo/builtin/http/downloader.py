@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from laion_eo.builtin.hash_lists import AllowList, HashList
@@ -108,7 +109,7 @@ def _in_thread(
         while (download := handoff.take()) is not None:
             yield download
     finally:
-        if thread.is_alive() and not loop.is_closed():
+        with suppress(RuntimeError):  # the loop has ended by itself
             loop.call_soon_threadsafe(task.cancel)
         thread.join()
 

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import random
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
-from yarl import URL
 
 from laion_eo.builtin.hash_lists import HashList
+from laion_eo.builtin.http.addresses import parse_url
 from laion_eo.builtin.http.body import Place, read_body
-from laion_eo.builtin.http.client import REDIRECTS, Client, Clock
-from laion_eo.builtin.http.headers import opt_out, retry_after
+from laion_eo.builtin.http.client import REDIRECTS, Client, Clock, with_retries
+from laion_eo.builtin.http.headers import opt_out
 from laion_eo.builtin.http.looking import Look
 from laion_eo.builtin.http.refusal import RefusedError
 from laion_eo.builtin.http.rules import SiteRules
 from laion_eo.types import Download, DownloadStatus
 
 MAY_PASS = (429, 500, 502, 503, 504)
-FIRST_WAIT = 0.5
-"""Seconds before the second try; each further one waits twice as long, give or take half."""
-DAY = 86_400.0
 
 
 class Fetcher:
@@ -50,31 +45,29 @@ class Fetcher:
             url: Anything at all.
             place: The body's place in memory.
         """
-        for attempt in range(self._options.retries + 1):
+
+        async def attempt() -> Download:
             place.leave()
-            try:
-                return await self._try(url, place)
-            except RefusedError as error:
-                refusal = error
-            if not refusal.again or attempt == self._options.retries:
-                break
-            pause = FIRST_WAIT * 2**attempt * random.uniform(0.5, 1.5)
-            await asyncio.sleep(max(pause, refusal.wait or 0.0))
-        return Download(
-            url, refusal.status, refusal.reason, refusal.code, fetched_at=datetime.now(UTC)
-        )
+            return await self._try(url, place)
+
+        try:
+            return await with_retries(self._options.retries, attempt)
+        except RefusedError as refusal:
+            return Download(
+                url, refusal.status, refusal.reason, refusal.code, fetched_at=datetime.now(UTC)
+            )
 
     async def _try(self, url: str, place: Place) -> Download:
+        if self._blocked.has_any(url.encode("utf-8", "surrogatepass")):
+            raise RefusedError(DownloadStatus.BLOCKED, "the URL is on the block-list")
         if url.startswith("file:"):
             content = self._read_file(url)
             return self._keep(url, url, content, Look(self._options, None), None)
-        if self._blocked.has_any(url.encode("utf-8", "surrogatepass")):
-            raise RefusedError(DownloadStatus.BLOCKED, "the URL is on the block-list")
         async with Clock(self._options.timeout) as clock:
             return await self._follow(url, place, clock)
 
     async def _follow(self, url: str, place: Place, clock: Clock) -> Download:
-        target = _parse(url)
+        target = parse_url(url)
         for _ in range(self._options.max_redirects + 1):
             async with clock.paused():
                 await self._rules.check(target)
@@ -88,7 +81,7 @@ class Fetcher:
                         answer, self._options.max_bytes, place, clock, look.glance
                     )
                     return self._keep(url, str(target), content, look, answer.status)
-            target = _parse(location, target, answer.status)
+            target = parse_url(location, target, answer.status)
         reason = f"more than {self._options.max_redirects} redirects"
         raise RefusedError(DownloadStatus.TOO_MANY_REDIRECTS, reason, answer.status)
 
@@ -100,41 +93,41 @@ class Fetcher:
                 raise RefusedError(
                     DownloadStatus.X_ROBOTS_TAG, f"X-Robots-Tag: {word}", answer.status
                 )
-        if (
-            self._options.tdm_reservation
-            and answer.headers.get("tdm-reservation", "").strip() == "1"
-        ):
-            raise RefusedError(DownloadStatus.TDM_RESERVED, "tdm-reservation: 1", answer.status)
+        if self._options.tdm_reservation:
+            said = answer.headers.getall("tdm-reservation", ())
+            if any(value.strip() == "1" for value in said):
+                raise RefusedError(DownloadStatus.TDM_RESERVED, "tdm-reservation: 1", answer.status)
 
     def _check_code(self, answer: aiohttp.ClientResponse) -> None:
-        """Return for 200; raise for the rest, leaving a host alone that asks for it."""
+        """Return for 200; raise for the rest."""
         code = answer.status
         if code == 200:
             return
         reason = f"HTTP {code} {answer.reason or ''}".strip()
-        wait = retry_after(answer.headers.get("Retry-After")) if code in (429, 503) else None
-        if not self._options.retry_after or (code != 429 and wait is None):
-            again = code in MAY_PASS
-            raise RefusedError(DownloadStatus.HTTP_ERROR, reason, code, again)
-        wait = min(DAY, FIRST_WAIT if wait is None else wait)
-        too_long = wait > self._options.max_wait
-        self._client.pace.leave_alone(answer.url.host or "", wait, too_long)
+        wait = self._client.wish(answer)
+        if wait is None:
+            raise RefusedError(DownloadStatus.HTTP_ERROR, reason, code, again=code in MAY_PASS)
         reason += f", come back in {wait:g} s"
-        raise RefusedError(DownloadStatus.RATE_LIMITED, reason, code, not too_long, wait)
+        again = wait <= self._options.max_wait
+        raise RefusedError(DownloadStatus.RATE_LIMITED, reason, code, again)
 
     def _read_file(self, url: str) -> bytes:
         if not self._options.allow_files:
             reason = "file: URLs are read only if the run file says allow_files = true"
             raise RefusedError(DownloadStatus.BAD_URL, reason)
         path = Path(unquote(urlsplit(url).path))
+        limit = self._options.max_bytes
         try:
-            if path.stat().st_size > self._options.max_bytes:
-                reason = f"more than {self._options.max_bytes} bytes"
-                raise RefusedError(DownloadStatus.TOO_LARGE, reason)
-            return path.read_bytes()
+            if not path.is_file():  # a device or a pipe may never end
+                raise RefusedError(DownloadStatus.UNREACHABLE, f"no such file: {path.name}")
+            with path.open("rb") as stream:
+                content = stream.read(limit + 1)
         except (OSError, ValueError) as error:
             what = getattr(error, "strerror", None) or error
             raise RefusedError(DownloadStatus.UNREACHABLE, f"{what}: {path.name}") from None
+        if len(content) > limit:
+            raise RefusedError(DownloadStatus.TOO_LARGE, f"more than {limit} bytes")
+        return content
 
     def _keep(
         self, url: str, final_url: str, content: bytes, look: Look, code: int | None
@@ -161,15 +154,3 @@ class Fetcher:
             final_url=final_url,
             fetched_at=datetime.now(UTC),
         )
-
-
-def _parse(text: str, base: URL | None = None, code: int | None = None) -> URL:
-    """Read a URL, or a redirect's target; fragments are dropped."""
-    try:
-        url = URL(text.strip()) if base is None else base.join(URL(text))
-        if url.scheme not in ("http", "https") or not url.host:
-            raise ValueError("not an http or https URL")
-        return url.with_fragment(None)
-    except (ValueError, TypeError, UnicodeError) as error:
-        where = "" if base is None else "redirect to a bad URL: "
-        raise RefusedError(DownloadStatus.BAD_URL, f"{where}{error}", code) from None

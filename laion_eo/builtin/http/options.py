@@ -45,7 +45,8 @@ class HttpOptions(ComponentConfig):
             fetched, content with one is not kept.
         user_agent: Who asks, and why; ``{contact}`` is replaced by the contact.
         contact: Where the owner of a site can reach us: an address or a URL.
-        robots_txt: Whether robots.txt is obeyed.
+        robots_txt: Whether robots.txt is obeyed. A site that answers 429 or 5xx for it, or not at
+            all, gives nothing, and is asked again a minute later; other codes mean no rules.
         x_robots_tag: Whether X-Robots-Tag (noai, noimageai, noindex, noimageindex) is obeyed.
         tdm_reservation: Whether TDMRep (headers and /.well-known/tdmrep.json) is obeyed.
         retry_after: Whether Retry-After is obeyed, and hosts that say 429 are left alone.

@@ -12,7 +12,6 @@ class RefusedError(Exception):
         status: How it ended.
         code: The last answer's status code, if there was one.
         again: Whether a further try can help.
-        wait: Seconds that the server asks to wait before it.
     """
 
     def __init__(
@@ -21,13 +20,11 @@ class RefusedError(Exception):
         reason: str,
         code: int | None = None,
         again: bool = False,
-        wait: float | None = None,
     ) -> None:
         super().__init__(reason)
         self.status = status
         self.code = code
         self.again = again
-        self.wait = wait
 
     @property
     def reason(self) -> str:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import sys
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -13,10 +15,12 @@ from laion_eo.builtin.hash_lists import HashList
 from laion_eo.builtin.http.addresses import PublicResolver, check_url, is_public
 from laion_eo.builtin.http.body import Room
 from laion_eo.builtin.http.client import Client
+from laion_eo.builtin.http.downloader import HttpDownloader
 from laion_eo.builtin.http.fetch import Fetcher
 from laion_eo.builtin.http.options import HttpOptions
 from laion_eo.builtin.http.pace import Pace
 from laion_eo.builtin.http.refusal import RefusedError
+from laion_eo.component import Context
 from laion_eo.testing.hostile import HostileServer, serve_hostile
 from laion_eo.types import Download, DownloadStatus
 
@@ -25,6 +29,8 @@ PRIVATE = (
     "100.64.0.1", "100.100.100.200", "0.0.0.0", "224.0.0.1", "255.255.255.255", "168.63.129.16",
     "192.0.0.192", "::", "::1", "fe80::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1",
     "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2002:a9fe:a9fe::",
+    "::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b:1::a00:1", "fec0::1", "5f00::1",
+    "2001:0:808:808::",
 )  # fmt: skip
 
 
@@ -136,12 +142,48 @@ def test_rebinding_gains_nothing(server: HostileServer) -> None:
     assert server.visits.total() == before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="how others treat a full queue differs")
+def test_a_host_that_lets_nobody_in_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system knocks several times within the time; what comes of it holds for a while."""
+    turns = []
+    turn = Pace.turn
+
+    def counted(pace: Pace, host: str) -> AbstractAsyncContextManager[None]:
+        turns.append(host)
+        return turn(pace, host)
+
+    monkeypatch.setattr(Pace, "turn", counted)
+    options = {"allow_hosts": ["127.0.0.1"], "delay": 0.0, "retries": 2, "connect_timeout": 0.3}
+    with socket.socket() as full, ExitStack() as guests:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):  # those who fill its queue
+            guest = guests.enter_context(socket.socket())
+            guest.setblocking(False)
+            guest.connect_ex(full.getsockname())
+        urls = [f"http://127.0.0.1:{full.getsockname()[1]}/{n}.jpg" for n in range(3)]
+        downloader = HttpDownloader(HttpDownloader.Config.model_validate(options), Context())
+        found = list(downloader.download(urls))
+    assert {got.status for got in found} == {DownloadStatus.TIMEOUT}
+    assert "no connection within 0.3 s" in found[0].reason
+    assert turns == ["127.0.0.1"]
+
+
 def test_dead_names_have_a_status_of_their_own_and_no_retry() -> None:
     names = FakeNames({})
     [got] = fetch_with(names, (), "http://gone.test/a.jpg")
     assert got.status is DownloadStatus.DNS_ERROR
     assert got.reason == "gone.test: Name or service not known"
     assert names.asked == ["gone.test"]
+
+
+def test_a_name_is_looked_up_once_for_all_its_urls(server: HostileServer) -> None:
+    """Each of these answers closes its connection: the next one needs the address again."""
+    names = FakeNames({"pool.test": ["127.0.0.1"]})
+    urls = [f"http://pool.test:{server.port}/case/jpeg?{n}" for n in range(4)]
+    found = fetch_with(names, ("pool.test",), *urls)
+    assert {got.status for got in found} == {DownloadStatus.OK}
+    assert names.asked == ["pool.test"]
 
 
 def test_a_dead_name_is_asked_for_once_for_all_its_urls() -> None:

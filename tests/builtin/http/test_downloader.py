@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from laion_eo.builtin.http.downloader import HttpDownloader
 from laion_eo.component import Context
 from laion_eo.errors import DataError
-from laion_eo.testing.hostile_files import encoded, photo
+from laion_eo.testing.hostile_files import HEIGHT, WIDTH, encoded, photo
 from laion_eo.testing.loopback import serve_connections
 from laion_eo.types import JSON, DownloadStatus
 
@@ -91,6 +92,24 @@ def test_files_are_read_only_where_the_run_says_so(tmp_path: Path) -> None:
     urls = [url, (tmp_path / "none.jpg").as_uri()]
     statuses = {got.url: got.status for got in downloader(allow_files=True).download(urls)}
     assert statuses == dict(zip(urls, [DownloadStatus.OK, DownloadStatus.UNREACHABLE], strict=True))
+    [large] = downloader(allow_files=True, max_bytes=len(JPEG) - 1).download([url])
+    assert large.status is DownloadStatus.TOO_LARGE
+
+
+def test_the_run_says_how_many_pixels_are_too_many() -> None:
+    with serve_connections(serve_jpeg) as port:
+        url, pixels = f"http://127.0.0.1:{port}/1.jpg", WIDTH * HEIGHT
+        [taken] = downloader(max_pixels=pixels).download([url])
+        [refused] = downloader(max_pixels=pixels - 1).download([url])
+    assert taken.status is DownloadStatus.OK
+    assert refused.status is DownloadStatus.TOO_MANY_PIXELS
+
+
+def test_a_file_that_never_ends_is_not_begun(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    urls = ["file:///dev/zero", (tmp_path / "pipe").as_uri(), tmp_path.as_uri()]
+    statuses = [got.status for got in downloader(allow_files=True).download(urls)]
+    assert statuses == [DownloadStatus.UNREACHABLE] * 3
 
 
 def test_a_missing_list_stops_the_run_before_any_request(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import pytest
 
 from laion_eo.builtin.http.downloader import HttpDownloader
 from laion_eo.component import Context
-from laion_eo.testing.hostile import Case, HostileServer, serve_hostile
+from laion_eo.testing.hostile import Case, HostileServer, head, serve_hostile
 from laion_eo.testing.hostile_cases import CASES
+from laion_eo.testing.hostile_files import encoded, photo
+from laion_eo.testing.loopback import serve_connections
 from laion_eo.types import JSON, Download, DownloadStatus
 
 TIMEOUT = 3.0
@@ -29,6 +32,8 @@ OPTIONS: dict[str, JSON] = {
 }
 MEMORY_BOUND = 48 * 2**20
 """Bytes that the whole hostile web may cost a process above what its imports take."""
+DEFAULT_MEMORY_BOUND = 450 * 2**20
+"""What ``laion_eo/builtin/http/__init__.py`` says of the default options."""
 
 
 @dataclass
@@ -90,22 +95,49 @@ def test_no_retry_where_it_cannot_help(outcome: Outcome) -> None:
         assert outcome.server.visits[f"/case/{name}"] == 2, name
 
 
+def test_redirects_are_followed_so_far_and_no_further(outcome: Outcome) -> None:
+    wanted = 1 + HttpDownloader.Config().max_redirects
+    assert outcome.server.visits["/case/redirect-loop"] == wanted
+
+
 CLIENT = """
-import json, re, sys
+import json, re, sys, time
 from pathlib import Path
 from laion_eo.builtin.http.downloader import HttpDownloader
 from laion_eo.component import Context
-options, urls = json.load(sys.stdin)
+options, urls, pause = json.load(sys.stdin)
 downloader = HttpDownloader(HttpDownloader.Config.model_validate(options), Context())
 # Not ru_maxrss: a child begins with its parent's.
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 before = peak()
-rows = sum(1 for _ in downloader.download(urls))
-json.dump([rows, peak() - before], sys.stdout)
+statuses = []
+for got in downloader.download(urls):
+    statuses.append(got.status)
+    time.sleep(pause)
+json.dump([statuses, peak() - before], sys.stdout)
 """
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+def downloaded_apart(
+    options: dict[str, JSON], urls: list[str], pause: float = 0.0
+) -> tuple[list[str], int]:
+    """Return the statuses, and by how many bytes a process of its own grew.
+
+    Args:
+        options: The downloader's.
+        urls: What it downloads.
+        pause: Seconds that whoever asked takes for each result.
+    """
+    text = json.dumps([options, urls, pause])
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT], input=text, capture_output=True, text=True, check=True
+    )
+    statuses, grown = json.loads(done.stdout)
+    return statuses, grown
+
+
+@LINUX
 def test_memory_stays_bounded() -> None:
     """In a process of its own: every trap three times over, all of them at once."""
     with serve_hostile() as server:
@@ -115,10 +147,28 @@ def test_memory_stays_bounded() -> None:
             for case in CASES
             if "limited" not in case.name
         ]
-        text = json.dumps([OPTIONS | {"retries": 0}, urls])
-        done = subprocess.run(
-            [sys.executable, "-c", CLIENT], input=text, capture_output=True, text=True, check=True
-        )
-    rows, grown = json.loads(done.stdout)
-    assert rows == len(urls)
+        statuses, grown = downloaded_apart(OPTIONS | {"retries": 0}, urls)
+    assert len(statuses) == len(urls)
     assert grown < MEMORY_BOUND
+
+
+@LINUX
+@pytest.mark.slow
+def test_memory_stays_bounded_with_the_default_limits() -> None:
+    """The largest images that are taken, many at a time, for somebody who stores them slowly."""
+    comment = b"\xff\xfe\xff\xff" + bytes(65_533)
+    jpeg = encoded(photo(), "JPEG")
+    largest = jpeg[:2] + comment * 1020 + jpeg[2:]
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        found = b".jpg " in await reader.readuntil(b"\r\n\r\n")
+        body = largest if found else b""
+        writer.write(head(200 if found else 404, f"Content-Length: {len(body)}") + body)
+        await writer.drain()
+
+    with serve_connections(answer) as port:
+        urls = [f"http://127.0.0.1:{port}/{n}.jpg" for n in range(20)]
+        options = {"allow_hosts": ["127.0.0.1"], "per_host": 64, "delay": 0.0}
+        statuses, grown = downloaded_apart(options, urls, pause=0.2)
+    assert statuses == ["ok"] * len(urls)
+    assert grown < DEFAULT_MEMORY_BOUND

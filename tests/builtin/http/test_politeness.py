@@ -1,107 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from sites import JPEG, Answer, Loopback, Site, download, site
 
+from laion_eo.builtin.hash_lists import HashList
+from laion_eo.builtin.http.body import Room
+from laion_eo.builtin.http.client import Client
 from laion_eo.builtin.http.downloader import HttpDownloader
+from laion_eo.builtin.http.fetch import Fetcher
 from laion_eo.builtin.http.headers import opt_out, retry_after
-from laion_eo.builtin.http.rules import matches, parse_tdm
+from laion_eo.builtin.http.options import HttpOptions
+from laion_eo.builtin.http.pace import Pace
 from laion_eo.component import Context
-from laion_eo.testing.hostile_files import encoded, photo
-from laion_eo.testing.loopback import serve_connections
-from laion_eo.types import JSON, Download, DownloadStatus
-
-JPEG = encoded(photo(), "JPEG")
-FilesOf = dict[str, tuple[int, bytes]]
-
-
-class Site:
-    """A site with rules, and a diary of who asked for what and when."""
-
-    def __init__(self, files: FilesOf) -> None:
-        self.files = files
-        self.port = 0
-        self.diary: list[tuple[str, float, str]] = []
-        self.open = self.most_open = 0
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = (await reader.readuntil(b"\r\n\r\n")).decode()
-        path = request.split(" ")[1]
-        agent = next(x for x in request.split("\r\n") if x.startswith("User-Agent:"))
-        self.diary.append((path, time.monotonic(), agent))
-        self.open += 1
-        self.most_open = max(self.most_open, self.open)
-        await asyncio.sleep(0.02)
-        self.open -= 1
-        missing = not path.endswith(".jpg")
-        code, body = self.files.get(path, (404, b"") if missing else (200, JPEG))
-        head = f"HTTP/1.1 {code} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode() + body)
-
-    def paths(self) -> list[str]:
-        return [path for path, _, _ in self.diary]
-
-
-@contextmanager
-def site(files: FilesOf | None = None) -> Iterator[Site]:
-    served = Site(files or {})
-    with serve_connections(served.answer) as port:
-        served.port = port
-        yield served
-
-
-def download(served: Site, paths: Sequence[str], **options: JSON) -> dict[str, Download]:
-    base = f"http://127.0.0.1:{served.port}"
-    config = {"allow_hosts": ["127.0.0.1"], "delay": 0.0, "retries": 0, **options}
-    downloader = HttpDownloader(HttpDownloader.Config.model_validate(config), Context())
-    found = downloader.download([base + path for path in paths])
-    return {got.url.removeprefix(base): got for got in found}
-
-
-def test_robots_txt_is_read_once_and_obeyed() -> None:
-    rules = b"User-agent: laion-eo\nDisallow: /no\n\nUser-agent: *\nDisallow: /\n"
-    with site({"/robots.txt": (200, rules)}) as served:
-        got = download(served, ["/a.jpg", "/b.jpg", "/no/c.jpg"])
-    assert got["/a.jpg"].status is DownloadStatus.OK  # our own rules count, not everybody's
-    assert got["/no/c.jpg"].status is DownloadStatus.ROBOTS_TXT
-    assert served.paths().count("/robots.txt") == 1
-    assert "/no/c.jpg" not in served.paths()
-
-
-def test_robots_txt_can_be_switched_off() -> None:
-    with site({"/robots.txt": (200, b"User-agent: *\nDisallow: /\n")}) as served:
-        got = download(served, ["/a.jpg"], robots_txt=False)
-    assert got["/a.jpg"].status is DownloadStatus.OK
-    assert "/robots.txt" not in served.paths()
-
-
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [(404, DownloadStatus.OK), (403, DownloadStatus.OK), (503, DownloadStatus.ROBOTS_TXT)],
-)
-def test_robots_txt_that_cannot_be_read(code: int, status: DownloadStatus) -> None:
-    with site({"/robots.txt": (code, b"")}) as served:
-        assert download(served, ["/a.jpg"])["/a.jpg"].status is status
-
-
-def test_a_robots_txt_made_to_hang_its_reader_does_not() -> None:
-    rules = b"User-agent: *\nDisallow: /" + b"*a" * 40 + b"b$\n"
-    with site({"/robots.txt": (200, rules)}) as served:
-        path = "/" + "a" * 2000 + ".jpg"
-        assert download(served, [path], timeout=5.0)[path].status is DownloadStatus.OK
-
-
-def test_crawl_delay_counts_where_it_is_longer() -> None:
-    rules = b"User-agent: *\nCrawl-delay: 0.3\n"
-    with site({"/robots.txt": (200, rules)}) as served:
-        download(served, ["/a.jpg", "/b.jpg", "/c.jpg"], tdm_reservation=False)
-    times = [when for path, when, _ in served.diary if path.endswith(".jpg")]
-    assert times[-1] - times[0] > 2 * 0.3 - 0.1  # waiting is never shorter, whatever the machine
+from laion_eo.types import Download, DownloadStatus
 
 
 def test_a_host_has_so_many_connections_and_so_much_peace() -> None:
@@ -110,6 +24,26 @@ def test_a_host_has_so_many_connections_and_so_much_peace() -> None:
     times = [when for _, when, _ in served.diary]
     assert served.most_open <= 2
     assert times[-1] - times[0] > 13 * 0.05 - 0.1  # robots.txt and tdmrep.json count too
+
+
+def test_hosts_that_redirect_to_one_share_its_connections() -> None:
+    async def work(served: Site) -> list[Download]:
+        options = HttpOptions(robots_txt=False, tdm_reservation=False)
+        async with Client(options, Pace(64, 2, 0.0), Loopback(())) as client:
+            fetcher, room = Fetcher(client, HashList()), Room(64, 2**20)
+
+            async def one(n: int) -> Download:
+                target = f"Location: http://all.test:{served.port}/{n}.jpg"
+                served.files[f"/{n}"] = Answer(302, b"", (target,))
+                async with room.place() as place:
+                    return await fetcher.fetch(f"http://host{n}.test:{served.port}/{n}", place)
+
+            return await asyncio.gather(*map(one, range(12)))
+
+    with site() as served:
+        found = asyncio.run(work(served))
+    assert {got.status for got in found} == {DownloadStatus.OK}
+    assert served.most_open == 2
 
 
 def test_the_agent_says_who_and_why_and_gives_a_contact() -> None:
@@ -122,21 +56,99 @@ def test_the_agent_says_who_and_why_and_gives_a_contact() -> None:
     assert "mailto:someone@example.org" in agent
 
 
-def test_tdmrep_can_be_switched_off() -> None:
-    listed = b'[{"location": "/", "tdm-reservation": 1}]'
-    with site({"/.well-known/tdmrep.json": (200, listed)}) as served:
-        kept = download(served, ["/a.jpg"])["/a.jpg"]
-        taken = download(served, ["/a.jpg"], tdm_reservation=False)["/a.jpg"]
-    assert (kept.status, taken.status) == (DownloadStatus.TDM_RESERVED, DownloadStatus.OK)
-
-
 def test_a_host_that_says_429_is_left_alone() -> None:
-    with site({f"/{n}.jpg": (429, b"") for n in range(2)}) as served:
+    with site({f"/{n}.jpg": Answer(429) for n in range(2)}) as served:
         got = download(served, [f"/{n}.jpg" for n in range(2)], retries=1, per_host=1)
     assert {one.status for one in got.values()} == {DownloadStatus.RATE_LIMITED}
-    times = [when for path, when, _ in served.diary if path.endswith(".jpg")]
+    times = served.times()
     assert len(times) == 4
     assert times[-1] - times[0] > 3 * 0.5 - 0.1
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_retry_after_is_waited_for(code: int) -> None:
+    with site({"/a.jpg": Answer(code, b"", ("Retry-After: 1",))}) as served:
+        served.later["/a.jpg"] = Answer(200, JPEG)
+        assert download(served, ["/a.jpg"], retries=1)["/a.jpg"].status is DownloadStatus.OK
+    first, second = served.times()
+    assert second - first > 0.95  # waiting is never shorter, whatever the machine
+
+
+def test_a_host_that_asks_for_an_hour_is_not_asked_for_its_other_images() -> None:
+    with site({"/0.jpg": Answer(429, b"", ("Retry-After: 3600",))}) as served:
+        got = download(served, [f"/{n}.jpg" for n in range(6)], per_host=1)
+    assert {one.status for one in got.values()} == {DownloadStatus.RATE_LIMITED}
+    assert len(served.times()) == 1
+
+
+def test_a_crawl_delay_outlives_an_idle_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pace forgets hosts that rest; what their robots.txt wants still counts."""
+    pace = Pace(8, 8, 0.0)
+    monkeypatch.setattr("laion_eo.builtin.http.pace.REMEMBERED", 1)
+
+    async def work(port: int) -> None:
+        async with Client(HttpOptions(allow_hosts=("127.0.0.1",)), pace) as client:
+            fetcher = Fetcher(client, HashList())
+            async with Room(8, 2**20).place() as place:
+                for n in range(3):
+                    await fetcher.fetch(f"http://127.0.0.1:{port}/{n}.jpg", place)
+                    await asyncio.sleep(0.35)
+                    pace.slow_down("another.test", 0.0)  # a new host: the idle ones are forgotten
+                    assert set(pace._hosts) == {"another.test"}
+                await fetcher.fetch(f"http://127.0.0.1:{port}/3.jpg", place)
+                await fetcher.fetch(f"http://127.0.0.1:{port}/4.jpg", place)
+
+    with site({"/robots.txt": Answer(200, b"User-agent: *\nCrawl-delay: 0.3\n")}) as served:
+        asyncio.run(work(served.port))
+    times = served.times()
+    assert times[4] - times[3] > 0.25
+
+
+@pytest.mark.parametrize(
+    ("switch", "header", "code", "status"),
+    [
+        ("x_robots_tag", "X-Robots-Tag: noai", 200, DownloadStatus.X_ROBOTS_TAG),
+        ("tdm_reservation", "tdm-reservation: 1", 200, DownloadStatus.TDM_RESERVED),
+        ("retry_after", "Retry-After: 3600", 429, DownloadStatus.RATE_LIMITED),
+    ],
+)
+def test_each_header_can_be_ignored(
+    switch: str, header: str, code: int, status: DownloadStatus
+) -> None:
+    with site({"/a.jpg": Answer(code, JPEG, (header,))}) as served:
+        obeyed = download(served, ["/a.jpg"])["/a.jpg"]
+        ignored = download(served, ["/a.jpg"], **{switch: False})["/a.jpg"]
+    assert obeyed.status is status
+    assert ignored.status is (DownloadStatus.OK if code == 200 else DownloadStatus.HTTP_ERROR)
+
+
+def test_a_name_and_a_password_are_never_sent() -> None:
+    """Neither those in a URL nor those that a redirect would have us use."""
+    with site() as served:
+        base = f"//someone:secret@127.0.0.1:{served.port}"
+        served.files["/b.jpg"] = Answer(302, b"", (f"Location: http:{base}/c.jpg",))
+        options = HttpDownloader.Config(allow_hosts=("127.0.0.1",), delay=0.0)
+        downloader = HttpDownloader(options, Context())
+        got = list(downloader.download([f"http:{base}/a.jpg", f"http:{base}/b.jpg"]))
+    assert {one.status for one in got} == {DownloadStatus.OK}
+    assert not any("secret" in str(one.final_url) for one in got)
+    assert not any("authorization:" in head.lower() for head in served.heads)
+
+
+def test_no_cookie_comes_back() -> None:
+    """A site does not get to know us from one image to the next."""
+
+    async def work(port: int) -> None:
+        async with Client(HttpOptions(delay=0.0), Pace(8, 8, 0.0), Loopback(())) as client:
+            fetcher = Fetcher(client, HashList())
+            for path in ("a.jpg", "b.jpg"):
+                async with Room(8, 2**20).place() as place:
+                    got = await fetcher.fetch(f"http://pool.test:{port}/{path}", place)
+                assert got.status is DownloadStatus.OK
+
+    with site({"/a.jpg": Answer(200, JPEG, ("Set-Cookie: who=you",))}) as served:
+        asyncio.run(work(served.port))
+    assert not any("cookie:" in head.lower() for head in served.heads)
 
 
 def test_the_manifest_learns_what_was_switched_off() -> None:
@@ -178,26 +190,3 @@ def test_x_robots_tag(values: list[str], word: str | None) -> None:
 )
 def test_retry_after(text: str | None, seconds: float | None) -> None:
     assert retry_after(text, datetime(2027, 1, 1, tzinfo=UTC)) == seconds
-
-
-def test_tdm_rules_are_read_in_order_and_nonsense_says_nothing() -> None:
-    text = '[{"location": "/free/*"}, {"location": "/", "tdm-reservation": 1}, 3, {"location": 4}]'
-    assert parse_tdm(text) == (("/free/*", False), ("/", True))
-    assert parse_tdm("<html>") == parse_tdm('"x"') == parse_tdm("[" * 100_000) == ()
-
-
-@pytest.mark.parametrize(
-    ("location", "path", "result"),
-    [
-        ("/", "/x", True),
-        ("/a/*.jpg$", "/a/b.jpg", True),
-        ("/a/*.jpg$", "/a/b.jpg.png", False),
-        ("/a$", "/a", True),
-        ("/a$", "/ab", False),
-        ("/*a$", "/ba", True),
-        ("/*ab*ab$", "/ab", False),
-        ("/" + "*a" * 50 + "b$", "/" + "a" * 5000, False),
-    ],
-)
-def test_locations(location: str, path: str, result: bool) -> None:
-    assert matches(location, path) is result

@@ -104,6 +104,23 @@ def test_an_image_that_was_lost_or_cut_is_fetched_again(
     assert lost.read_bytes() == content
 
 
+def test_the_manifest_says_how_polite_a_run_was(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    run_data["downloader"] |= {"tdm_reservation": False, "per_host": 3}
+    manifest = run(run_data, tmp_path / "run", registry=registry).manifest
+    facts = manifest["stages"]["downloads"]["facts"]["http"]
+    assert facts["user_agent"].startswith("laion-eo/")
+    assert facts["politeness"] == {
+        "robots_txt": True,
+        "x_robots_tag": True,
+        "tdm_reservation": False,
+        "retry_after": True,
+        "delay": 0.0,
+        "per_host": 3,
+    }
+
+
 def test_leftovers_of_a_killed_process_are_swept(
     run_data: dict[str, JSON], registry: Registry, tmp_path: Path
 ) -> None:
