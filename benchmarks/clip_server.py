@@ -1,4 +1,4 @@
-"""The real clip-retrieval server on loopback, over a pool of ours (tox env clip-retrieval)."""
+"""The real clip-retrieval on loopback: its server over a pool of ours, and its client in a loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,7 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import peers
+from numpy.typing import NDArray
+
+from laion_eo.testing import random_unit, write_pool
+
 INDEX = "pool"
+DIM = 512
 START_WITHIN = 180
 MEND = """
 try:
@@ -32,10 +38,55 @@ import sys, open_clip, torch
 torch.manual_seed(0)
 torch.save(open_clip.create_model("ViT-B-32", pretrained=None).state_dict(), sys.argv[1])
 """
+FLAT = """
+import faiss, sys
+from pathlib import Path
+import numpy as np
+pool = Path(sys.argv[1])
+vectors = np.concatenate([np.load(path) for path in sorted((pool / "img_emb").glob("*.npy"))])
+index = faiss.IndexFlatIP(vectors.shape[1])
+index.add(vectors.astype(np.float32))
+faiss.write_index(index, str(pool / "image.index"))
+"""
 FLAGS = {
     "enable_mclip_option": False, "use_jit": False, "provide_safety_model": False,
     "provide_violence_detector": False, "provide_aesthetic_embeddings": False,
 }  # fmt: skip
+
+
+def python() -> Path:
+    """Return the Python of an environment with clip-retrieval and us, made once."""
+    return peers.peer_python("clip-retrieval", f"{peers.ROOT}[clip,clip-retrieval]")
+
+
+def make_pool(folder: Path, rows: int) -> Path:
+    """Write a pool of random vectors with a flat index, and return it."""
+    pool = write_pool(folder, random_unit(rows, DIM).astype(np.float16), shards=2)
+    subprocess.run([str(python()), "-c", FLAT, str(pool)], check=True)
+    return pool
+
+
+def ask_by_client(
+    url: str, anchors: NDArray[np.float32], k: int, work: Path
+) -> tuple[float, NDArray[np.int64]]:
+    """Ask for each anchor with clip-retrieval's own client.
+
+    Args:
+        url: Of the server.
+        anchors: float32, (n, 512).
+        k: Neighbours wanted.
+        work: Folder for what passes to and fro.
+
+    Returns:
+        The seconds of the loop alone, and the ids found, (n, k).
+    """
+    np.save(work / "anchors.npy", anchors)
+    files = [str(work / "anchors.npy"), str(work / "found.npy")]
+    script = Path(__file__).with_name("clip_client.py")
+    command = [str(python()), str(script), url, INDEX, str(k), *files]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: NDArray[np.int64] = np.load(work / "found.npy")
+    return float(done.stdout.split()[-1]), found
 
 
 @contextmanager
@@ -50,7 +101,7 @@ def serve(pool: Path, work: Path) -> Iterator[str]:
     environment = {**os.environ, "PYTHONPATH": str(work)}
     weights = work / "b32.pt"
     if not weights.is_file():
-        command = [sys.executable, "-c", CHECKPOINT, str(weights)]
+        command = [str(python()), "-c", CHECKPOINT, str(weights)]
         subprocess.run(command, env=environment, check=True, capture_output=True)
     model = f"open_clip:ViT-B-32/{weights}"
     entry = {"indice_folder": str(pool), "clip_model": model, **FLAGS}
@@ -59,7 +110,7 @@ def serve(pool: Path, work: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("clip-retrieval")
+    program = python().with_name("clip-retrieval")
     options = {"host": "127.0.0.1", "port": port, "indices-paths": work / "paths.json"}
     options |= {"clip_model": model, **FLAGS}
     command = [str(program), "back", *(f"--{name}={value}" for name, value in options.items())]

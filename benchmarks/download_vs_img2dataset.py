@@ -4,9 +4,9 @@ The web: real JPEGs (miniweb's photographs, enlarged and saved again to about 10
 300 loopback addresses as 300 hosts, 20 ms late, 2 % of them 404. Resizing is off on both sides.
 Politeness is on: robots.txt, TDMRep, 0.1 s between requests to a host, 4 connections a host.
 
-    python benchmarks/download_vs_img2dataset.py --shared ../shared --work /tmp/bench
+    python benchmarks/download_vs_img2dataset.py [--shared ../shared] [--work DIR]
 
-img2dataset is installed into an environment of its own below --work. Both sides are measured
+img2dataset gets an environment of its own, made by this script. Both sides are measured
 twice: on the whole list, and on its first URL alone, which is what starting costs; the rates are
 net of it.
 """
@@ -24,9 +24,9 @@ import shutil
 import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 
+import peers
 from PIL import Image
 
 IMAGES = 3000
@@ -153,18 +153,6 @@ download(url_list=sys.argv[1], output_folder=sys.argv[2], input_format="csv", ur
 """
 
 
-def client_environment(work: Path) -> Path:
-    """Make img2dataset's environment, once, and return its Python."""
-    folder = work / "img2dataset"
-    python = folder / "bin" / "python"
-    if not (folder / "bin" / "img2dataset").exists():
-        venv.create(folder, with_pip=True)
-        subprocess.run(
-            [str(python), "-m", "pip", "install", "-q", "img2dataset", "setuptools<81"], check=True
-        )
-    return python
-
-
 def measure_both(python: Path, work: Path, names: list[str]) -> dict[str, dict[str, float]]:
     """Measure both clients, one after the other, on the same web.
 
@@ -200,9 +188,9 @@ def main() -> None:
     """Measure both, and print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=peers.WORK / "download")
     options = parser.parse_args()
-    python = client_environment(options.work)
+    python = peers.peer_python("img2dataset", "img2dataset", "setuptools<81")
     names = make_web(options.shared, options.work / "web")
     found = measure_both(python, options.work, names)
     rates = {name: got["images"] / (got["cpu"] - got["start_cpu"]) for name, got in found.items()}
