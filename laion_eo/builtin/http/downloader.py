@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from laion_eo.builtin.hash_lists import AllowList, HashList
@@ -104,13 +105,20 @@ def _in_thread(
 
     thread = threading.Thread(target=run, name="laion-eo-download", daemon=True)
     thread.start()
+    wait = True
     try:
         while (download := handoff.take()) is not None:
             yield download
+    except GeneratorExit:
+        # Left early, and not waited for: the garbage collector may be closing this generator in one
+        # of the threads that the loop itself waits for.
+        wait = False
+        raise
     finally:
-        if thread.is_alive() and not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: there is nothing left to cancel
             loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        if wait:
+            thread.join()
 
 
 async def _wait_for(task: asyncio.Task[None]) -> None:
