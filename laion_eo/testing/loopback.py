@@ -27,26 +27,15 @@ def serve_connections(answer: Answer, context: ssl.SSLContext | None = None) -> 
     ready = threading.Event()
     ports: list[int] = []
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await answer(reader, writer)
-        with suppress(OSError):
-            writer.close()
-
-    async def serve() -> None:
-        if context:
-            loop.set_exception_handler(lambda *_: None)  # handshakes that a client breaks off
-        server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context, backlog=512)
-        ports.append(server.sockets[0].getsockname()[1])
+    def opened(port: int) -> None:
+        ports.append(port)
         ready.set()
-        async with server:
-            await stop.wait()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
 
     def work() -> None:
+        if context:
+            loop.set_exception_handler(lambda *_: None)  # handshakes that a client breaks off
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(serve())
+            runner.run(_serve(answer, context, opened, stop))
 
     thread = threading.Thread(target=work, name="loopback-server", daemon=True)
     thread.start()
@@ -56,3 +45,23 @@ def serve_connections(answer: Answer, context: ssl.SSLContext | None = None) -> 
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
+
+
+async def _serve(
+    answer: Answer,
+    context: ssl.SSLContext | None,
+    opened: Callable[[int], None],
+    stop: asyncio.Event,
+) -> None:
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await answer(reader, writer)
+        with suppress(OSError):
+            writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context, backlog=512)
+    opened(server.sockets[0].getsockname()[1])
+    async with server:
+        await stop.wait()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
