@@ -209,9 +209,10 @@ def test_what_is_no_catalogue_is_one_line(server: Any, name: str) -> None:
         list(source(f"{server.url}/{name}").anchors())
 
 
-def test_nothing_found_is_one_line(server: Any) -> None:
+@pytest.mark.parametrize("options", [{"datetime": "1999-01-01"}, {"collections": ["landsat"]}])
+def test_nothing_found_is_one_line(server: Any, options: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="no item matches"):
-        list(source(f"{server.url}/catalog.json", datetime="1999-01-01").anchors())
+        list(source(f"{server.url}/catalog.json", **options).anchors())
 
 
 def test_two_bands_are_no_picture(run_data: Any, registry: Any, tmp_path: Path) -> None:
