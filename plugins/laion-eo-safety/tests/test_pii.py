@@ -21,7 +21,7 @@ CLEAN = (
     "EPSG:4326, 46.4983 N 11.3548 E",
     "S2A_MSIL2A_20170613T101031_N0205_R022_T33UUP_20170613T101608",
     "4111 1111 1111 1112 is no card",
-    "DE89 3704 0044 0532 0130 01 is no account",
+    "DE90 3704 0044 0532 0130 00 is no account",
     "version 1.2.3.4.5 and 192.168.0.1 and 999.1.1.1",
     "email me @ home",
     "ISBN 978-3-16-148410-0, 1920x1080 wallpaper 0012345",
