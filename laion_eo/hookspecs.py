@@ -279,7 +279,7 @@ def laion_eo_after_run(manifest: dict[str, JSON]) -> None:
 
         @hookimpl
         def laion_eo_after_run(manifest):
-            our_dashboard.finish(manifest["stages"]["dataset"]["rows"])
+            our_dashboard.finish(manifest["stages"]["dataset"]["counts"]["rows"])
     """
 
 
