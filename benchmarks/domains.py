@@ -57,9 +57,7 @@ DOMAINS = {
     # column marks as dogs: its pictures are not ranked, nor those with a minority of captions.
     "dogs": Domain(
         "a photo of a dog",
-        lambda row, captions: (
-            row["source"].startswith("flickr8k") and _share_of_dogs(captions) > 0.5
-        ),
+        lambda row, captions: _is_photo(row) and _share_of_dogs(captions) > 0.5,
         lambda row, captions: row["source"] == "imagenet" or 0 < _share_of_dogs(captions) <= 0.5,
     ),
     "clip-art": Domain(
@@ -83,10 +81,8 @@ class Web:
     """The labelled pictures and their vectors."""
 
     def __init__(self, miniweb: Path, pool: Path, keys: Path | None) -> None:
-        listed = {row["file"]: row for row in _read(miniweb / "pairs.csv")}
-        self.captions: dict[str, list[str]] = {}
-        for row in _read(miniweb / "flickr8k_captions.csv"):
-            self.captions.setdefault(row["key"], []).append(row["caption"])
+        listed = {row["file"]: row for row in read_rows(miniweb / "pairs.csv")}
+        self.captions = read_captions(miniweb)
         paths = pq.read_table(pool / "metadata", columns=["image_path"])["image_path"].to_pylist()
         self.rows = [listed[path] for path in paths]
         shards = sorted((pool / "img_emb").glob("*.npy"))
@@ -127,7 +123,16 @@ class Web:
         return marked
 
 
-def _read(path: Path) -> list[dict[str, str]]:
+def read_captions(miniweb: Path) -> dict[str, list[str]]:
+    """Return all captions of each photograph, by its key."""
+    captions: dict[str, list[str]] = {}
+    for row in read_rows(miniweb / "flickr8k_captions.csv"):
+        captions.setdefault(row["key"], []).append(row["caption"])
+    return captions
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 

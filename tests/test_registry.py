@@ -96,9 +96,17 @@ def abstract() -> type:
     return Abstract
 
 
+def odd_options() -> type:
+    class Odd(Everything):
+        Config = dict  # type: ignore[assignment]
+
+    return Odd
+
+
 @pytest.mark.parametrize(
     ("component", "reason"),
     [
+        (odd_options(), "Odd.Config is not a subclass of ComponentConfig"),
         (incomplete_name(), "not kebab-case"),
         (abstract(), "lacks keep"),
         (int, "not a subclass of Filter"),

@@ -134,21 +134,35 @@ def _read_geotiff(path: Path, name: str, bands: Sequence[int], scale: float | No
         chosen = [1] if raster.count == 1 and len(bands) == 3 else list(bands)
         pixels = read_bands(raster, chosen, path)
         names = tuple(raster.descriptions[b - 1] or f"band {b}" for b in chosen)
-        lon, lat, gsd = _place(raster, raster.height / pixels.shape[1])
+        lon, lat, gsd = locate(raster, raster.height / 2, raster.width / 2)
+        if gsd is not None:
+            gsd *= raster.height / pixels.shape[1]  # it may have been scaled down
         acquired = _acquired(raster.tags(ns="IMAGERY").get("ACQUISITIONDATETIME", ""))
     divisor = scale or default_scale(pixels.dtype)
     return Anchor(name, pixels, divisor, names, gsd, lon, lat, acquired)
 
 
-def _place(raster: Any, shrink: float) -> tuple[float | None, float | None, float | None]:
-    """Return longitude and latitude of the centre in degrees, and metres per shrunk pixel."""
+def locate(
+    raster: Any, row: float, column: float
+) -> tuple[float | None, float | None, float | None]:
+    """Return where a point of an open raster lies, and how fine the raster is.
+
+    Args:
+        raster: A :class:`rasterio.DatasetReader`.
+        row: In pixels from the top edge: half the height is the middle.
+        column: In pixels from the left edge.
+
+    Returns:
+        Longitude and latitude in degrees (WGS 84), and metres per pixel; all ``None`` where the
+        raster does not say.
+    """
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
     from rasterio.warp import transform
 
     if not raster.crs:
         return None, None, None
-    grid, column, row = raster.transform, raster.width / 2, raster.height / 2
+    grid = raster.transform
     x = grid.a * column + grid.b * row + grid.c
     y = grid.d * column + grid.e * row + grid.f
     try:
@@ -161,8 +175,7 @@ def _place(raster: Any, shrink: float) -> tuple[float | None, float | None, floa
     projected = raster.crs.is_projected
     unit = raster.crs.linear_units_factor[1] if projected else METRES_PER_DEGREE
     # The height of a pixel: in degrees, its width would depend on the latitude.
-    height = math.hypot(grid.b, grid.e) * unit
-    return float(lon), float(lat), height * shrink
+    return float(lon), float(lat), math.hypot(grid.b, grid.e) * unit
 
 
 def _acquired(text: str) -> datetime | None:

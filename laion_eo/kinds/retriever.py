@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,10 +80,6 @@ class Retriever(Component):
     def before_re_laion(self) -> bool:
         """Tell whether the pool is marked as made before Re-LAION, by the run file or by itself."""
         return self.config.before_re_laion
-
-    def expected_columns(self) -> Sequence[str]:
-        """Return the columns that ``lookup`` must give."""
-        return ("url", "caption")
 
 
 class ShardedRetriever(Retriever):

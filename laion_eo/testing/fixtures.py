@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,12 +21,15 @@ from laion_eo.testing.network import blocked
 from laion_eo.testing.web import small_run, write_anchors, write_web
 from laion_eo.types import JSON
 
+if TYPE_CHECKING:
+    from laion_eo.registry import Registry
+
 # So that the suites' assertions say what they compared. It must come before their import.
 pytest.register_assert_rewrite("laion_eo.testing.suites")
 
 
 @pytest.fixture
-def registry() -> object:
+def registry() -> Registry:
     """A fresh :class:`~laion_eo.registry.Registry`: the installed plugins, and ``colours``."""
     from laion_eo.registry import Registry
 

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from knn_server import Reply, Server, serve_knn
 
 from laion_eo.builtin import json_service
 from laion_eo.builtin.knn_service import KnnService
@@ -17,80 +16,15 @@ from laion_eo.component import Context
 from laion_eo.errors import DataError, LaionEOError, RunError
 from laion_eo.testing import random_unit
 
-Reply = tuple[int, str, bytes]
 POOL = random_unit(200, 16)
 QUERIES = random_unit(12, 16, seed=1)
-
-
-class Server(ThreadingHTTPServer):
-    """Speaks the protocol of clip-retrieval over POOL; ``spoil`` may change any answer."""
-
-    daemon_threads = True
-    spoil: Callable[[str, Any, int], Reply | None]
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[tuple[str, Any]] = []
-        self.spoil = lambda path, body, count: None
-        self.at_once = self.most_at_once = 0
-        self.lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        pass
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        pass
-
-    def do_GET(self) -> None:
-        self._send(200, "application/json", json.dumps(["small", "large"]).encode())
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with self.server.lock:
-            self.server.asked.append((self.path, body))
-            count = len(self.server.asked)
-            self.server.at_once += 1
-            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
-        time.sleep(0.01)
-        reply = self.server.spoil(self.path, body, count) or self._answer(body)
-        with self.server.lock:
-            self.server.at_once -= 1
-        self._send(*reply)
-
-    def _answer(self, body: Any) -> Reply:
-        if self.path == "/metadata":
-            rows = [{"id": i, "metadata": {"url": f"http://pool/{i}"}} for i in body["ids"]]
-            return 200, "application/json", json.dumps(rows).encode()
-        scores = POOL @ np.array(body["embedding_input"], np.float32)
-        best = np.argsort(-scores)[: body["num_result_ids"]]
-        hits = [{"id": int(i), "similarity": float(scores[i])} for i in best]
-        return 200, "application/json", json.dumps(hits).encode()
-
-    def _send(self, status: int, kind: str, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(json_service, "FIRST_PAUSE", 0.01)
-    with Server() as found:
-        thread = threading.Thread(target=found.serve_forever, daemon=True)
-        thread.start()
+    with serve_knn(POOL) as found:
         yield found
-        found.shutdown()
-        thread.join()
 
 
 def service(server: Server, work: Path | None = None, **options: object) -> KnnService:

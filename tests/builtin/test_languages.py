@@ -4,16 +4,15 @@ import csv
 import re
 import sys
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from processes import python
+from small_models import write_xlm
 
 from laion_eo.builtin.languages import FastText, XlmRoberta
-from laion_eo.builtin.torchvision_mend import ensure_torchvision
 from laion_eo.component import Context
 from laion_eo.config import validate
 from laion_eo.errors import ConfigError
@@ -121,45 +120,10 @@ print(tagger.tag(["Ein Haus am See in Bayern", "航空写真" * 500]).codes)
 
 @pytest.fixture(scope="session")
 def xlm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real XLM-R classifier: two small layers, random weights, a tokenizer of a few captions."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    if find_spec("torchvision"):
-        ensure_torchvision()
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
-
-    special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=300,
-        special_tokens=list(special.values()),
-        unk_token="<unk>",
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([text for _, text in CAPTIONS], trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    labels = {0: "ja", 1: "nl", 2: "de", 3: "en"}
-    torch.manual_seed(1)
-    config = transformers.XLMRobertaConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=514,
-        initializer_range=0.5,
-        id2label=labels,
-        label2id={label: number for number, label in labels.items()},
-    )
-    folder = tmp_path_factory.mktemp("models") / "xlmr"
-    transformers.XLMRobertaForSequenceClassification(config).save_pretrained(folder)
-    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(
-        folder
-    )
-    return folder
+    """A real XLM-R classifier: small, random weights, a tokenizer of a few captions."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    return write_xlm(tmp_path_factory.mktemp("models") / "xlmr", [text for _, text in CAPTIONS])
 
 
 def xlm(model: str | Path, base: Path | None = None, **options: Any) -> XlmRoberta:

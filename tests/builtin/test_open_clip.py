@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pickle
@@ -13,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from processes import python
+from small_models import DIM, MODEL, write_clip
 
 from laion_eo.builtin.open_clip import LONGEST_STRIP, OpenClip
-from laion_eo.builtin.torchvision_mend import ensure_torchvision
 from laion_eo.component import Context
 from laion_eo.config import validate
 from laion_eo.errors import ConfigError
@@ -26,14 +25,6 @@ torch = pytest.importorskip("torch")
 if find_spec("open_clip") is None:
     pytest.skip("the extra clip is not installed", allow_module_level=True)
 
-MODEL, DIM = "laion-eo-small", 48
-# A model of open_clip like any other, but quick to build: the tests load it some twenty times.
-ARCHITECTURE = {
-    "embed_dim": DIM,
-    "vision_cfg": {"image_size": 224, "layers": 2, "width": 64, "head_width": 32, "patch_size": 32},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
-}
-
 
 def embedder(checkpoint: str | Path, base: Path | None = None, **options: Any) -> OpenClip:
     data = {"model": MODEL, "pretrained": str(checkpoint), **options}
@@ -43,16 +34,7 @@ def embedder(checkpoint: str | Path, base: Path | None = None, **options: Any) -
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of a small model, seeded; open_clip learns of the model."""
-    ensure_torchvision()
-    import open_clip
-
-    folder = tmp_path_factory.mktemp("open_clip")
-    (folder / f"{MODEL}.json").write_text(json.dumps(ARCHITECTURE))
-    open_clip.add_model_config(folder / f"{MODEL}.json")
-    file = folder / "small.pt"
-    torch.manual_seed(3)
-    torch.save(open_clip.create_model(MODEL, pretrained=None).state_dict(), file)
-    return file
+    return write_clip(tmp_path_factory.mktemp("open_clip"))
 
 
 @pytest.fixture(scope="session")

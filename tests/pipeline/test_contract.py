@@ -7,8 +7,16 @@ import pytest
 from laion_eo.builtin.augmenters import NoAugmenter
 from laion_eo.component import ComponentConfig, Context
 from laion_eo.errors import RunError
-from laion_eo.pipeline.contract import check_embeddings, check_neighbors, check_table
-from laion_eo.types import Neighbors
+from laion_eo.pipeline.contract import (
+    check_download,
+    check_embeddings,
+    check_lookup,
+    check_neighbors,
+    check_revision,
+    check_table,
+    check_tags,
+)
+from laion_eo.types import Download, LanguageTags, Neighbors
 
 SOMEBODY = NoAugmenter(ComponentConfig(), Context())
 
@@ -69,3 +77,35 @@ def test_a_table_has_the_declared_columns_and_rows() -> None:
         check_table(SOMEBODY, good, schema, 2)
     with pytest.raises(RunError, match=r"\(x: float\) wanted, got \(x: double\)"):
         check_table(SOMEBODY, pa.table({"x": [1.0]}), schema, 1)
+
+
+def test_metadata_is_strings() -> None:
+    found = pa.table({"url": ["http://a/"], "caption": [7]})
+    with pytest.raises(RunError, match="strings wanted in the column 'caption', got int64"):
+        check_lookup(SOMEBODY, found, 1)
+
+
+def test_a_download_ends_in_a_known_way() -> None:
+    with pytest.raises(RunError, match="a DownloadStatus wanted, got 'fine'"):
+        check_download(SOMEBODY, Download("x", "fine"), ["x"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("code", "score", "reason"),
+    [
+        (None, 0.5, "without a language has the confidence 0.5, not 0"),
+        ("", 0.5, "a language code or None wanted, got ''"),
+        ("en", 1.5, "confidences of 0..1 wanted"),
+        ("en", np.nan, "confidences of 0..1 wanted"),
+    ],
+)
+def test_a_language_has_a_code_and_a_confidence(
+    code: str | None, score: float, reason: str
+) -> None:
+    with pytest.raises(RunError, match=reason):
+        check_tags(SOMEBODY, LanguageTags([code], np.array([score], np.float32)), 1)
+
+
+def test_a_revision_is_a_name() -> None:
+    with pytest.raises(RunError, match="the revision is empty"):
+        check_revision(SOMEBODY, " ")

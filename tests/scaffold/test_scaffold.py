@@ -29,38 +29,46 @@ def install(package: Path, site: Path) -> None:
     (info / "entry_points.txt").write_text("\n".join(["[laion_eo]", *points, ""]))
 
 
-def test_every_kind_passes_its_tests_as_generated(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    folders = [new_plugin(f"my-{kind}", kind, tmp_path) for kind in NAMES]
-    for folder in folders:
-        install(folder, site)
-    paths = [site, *folders, *source_folders()]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], dict[str, str]]:
+    """A package of each kind, and an environment in which they are installed."""
+    folder = tmp_path_factory.mktemp("packages")
+    packages = [new_plugin(f"my-{kind}", kind, folder) for kind in NAMES]
+    for package in packages:
+        install(package, folder / "site")
+    paths = [folder / "site", *packages, *source_folders()]
+    return packages, {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+
+
+def call(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True
+    )
+
+
+def test_every_kind_passes_its_tests_as_generated(
+    installed: tuple[list[Path], dict[str, str]], tmp_path: Path
+) -> None:
+    packages, environment = installed
     (tmp_path / "pytest.ini").write_text(
         "[pytest]\nfilterwarnings = error\naddopts = --import-mode=importlib\n"
     )
-    tests = [str(folder / "tests") for folder in folders]
-    arguments = ["-q", "-p", "no:cacheprovider", "-p", "laion_eo.testing.fixtures", "--noconftest"]
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments, *tests],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    options = ["-q", "-p", "no:cacheprovider", "-p", "laion_eo.testing.fixtures", "--noconftest"]
+    options += ["-c", str(tmp_path / "pytest.ini")]
+    result = call(environment, "-m", "pytest", *options, *(str(one / "tests") for one in packages))
     assert result.returncode == 0, result.stdout
     assert " skipped" not in result.stdout
-    listed = subprocess.run(
-        [sys.executable, "-m", "laion_eo", "plugins"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+
+
+def test_every_kind_is_listed(installed: tuple[list[Path], dict[str, str]]) -> None:
+    listed = call(installed[1], "-m", "laion_eo", "plugins")
     for kind in NAMES:
         assert f"my-{kind} 0.1.0" in listed.stdout
     assert not listed.stderr
-    # --help loads the plugins, for their commands, but none of their components.
+
+
+def test_help_loads_no_component(installed: tuple[list[Path], dict[str, str]]) -> None:
+    """It loads the plugins, for their commands."""
     code = (
         "import sys; sys.argv = ['laion-eo', '--help']\n"
         "from laion_eo.cli import main\n"
@@ -68,9 +76,7 @@ def test_every_kind_passes_its_tests_as_generated(tmp_path: Path) -> None:
         "except SystemExit: pass\n"
         "print('LOADED', *sorted(m for m in sys.modules if m.startswith('my_')))"
     )
-    helped = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
+    helped = call(installed[1], "-c", code)
     packages = sorted(f"my_{kind.replace('-', '_')}" for kind in NAMES)
     assert helped.stdout.splitlines()[-1].split() == ["LOADED", *packages]
 

@@ -105,13 +105,20 @@ def _in_thread(
 
     thread = threading.Thread(target=run, name="laion-eo-download", daemon=True)
     thread.start()
+    wait = True
     try:
         while (download := handoff.take()) is not None:
             yield download
+    except GeneratorExit:
+        # Left early, and not waited for: the garbage collector may be closing this generator in one
+        # of the threads that the loop itself waits for.
+        wait = False
+        raise
     finally:
-        with suppress(RuntimeError):  # the loop has ended by itself
+        with suppress(RuntimeError):  # the loop is closed: there is nothing left to cancel
             loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        if wait:
+            thread.join()
 
 
 async def _wait_for(task: asyncio.Task[None]) -> None:

@@ -2,16 +2,16 @@
 
 For example::
 
-# conftest.py
-pytest_plugins = ["laion_eo.testing.fixtures"]
+    # conftest.py
+    pytest_plugins = ["laion_eo.testing.fixtures"]
 
-# test_beaches.py
-from laion_eo.testing.suites import AnchorSourceTests
-from my_plugin import Beaches
+    # test_beaches.py
+    from laion_eo.testing.suites import AnchorSourceTests
+    from my_plugin import Beaches
 
-class TestBeaches(AnchorSourceTests):
-component_cls = Beaches
-options = {"root": "tests/data"}
+    class TestBeaches(AnchorSourceTests):
+        component_cls = Beaches
+        options = {"root": "tests/data"}
 """
 
 from __future__ import annotations

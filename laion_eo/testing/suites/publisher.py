@@ -6,21 +6,18 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from laion_eo.cards import CARD, join_card, mark_section
+from laion_eo.dataset.features import dataset_info
+from laion_eo.dataset.tree import write_tree
 from laion_eo.kinds import Publisher, Release
 from laion_eo.pipeline.contract import check_revision
 from laion_eo.schema import PUBLISHED
 from laion_eo.testing.suites.base import ComponentTests
 
-CARD = """---
-license: cc-by-4.0
-configs:
-- config_name: ver-0
-  data_files: ver-0/train-*.parquet
----
-
-# A dataset of a test
-"""
+CONFIG = "ver-0"
+HEADING = "# A dataset of a test"
 
 
 def make_release(folder: Path, rows: int = 3) -> Release:
@@ -31,10 +28,19 @@ def make_release(folder: Path, rows: int = 3) -> Release:
         rows: Rows of the dataset.
     """
     table = pa.table([_column(field, rows) for field in PUBLISHED], schema=PUBLISHED)
-    (folder / "ver-0").mkdir(parents=True)
-    pq.write_table(table, folder / "ver-0" / "train-00000-of-00001.parquet")
-    (folder / "README.md").write_text(CARD, "utf-8")
-    return Release("ver-0", folder)
+    write_tree(folder, CONFIG, table, lambda size: _card(rows, table.nbytes, size))
+    return Release(CONFIG, folder)
+
+
+def _card(rows: int, nbytes: int, download: int) -> str:
+    files = [{"split": "train", "path": f"{CONFIG}/train-*.parquet"}]
+    head = {
+        "license": "cc-by-4.0",
+        "pretty_name": "A dataset of a test",
+        "configs": [{"config_name": CONFIG, "data_files": files}],
+        "dataset_info": [dataset_info(CONFIG, rows, nbytes, download)],
+    }
+    return join_card(head, f"{HEADING}\n\n{mark_section(CONFIG, '## Its rows')}")
 
 
 def _column(field: pa.Field, rows: int) -> pa.Array:
@@ -49,9 +55,9 @@ class PublisherTests(ComponentTests):
     Override :meth:`published` so that the suite can look at what was published.
     """
 
-    def published(self, component: Publisher, revision: str) -> dict[str, bytes]:
+    def published(self, component: Publisher, revision: str) -> dict[str, bytes]:  # noqa: ARG002 - for subclasses
         """Return what can be found under a revision: relative paths and contents."""
-        raise NotImplementedError("override `published`: the suite must see what was published")
+        pytest.fail("override `published`: the suite must see what was published")
 
     def test_it_is_there_whole(self, component: Publisher, tmp_path: Path) -> None:
         """The card, and the files byte for byte, can be had under the revision.
@@ -61,7 +67,7 @@ class PublisherTests(ComponentTests):
         release = make_release(tmp_path / "dataset")
         revision = check_revision(component, component.publish(release))
         found = self.published(component, revision)
-        assert b"# A dataset of a test" in found.get("README.md", b""), "README.md"
+        assert HEADING.encode() in found.get(CARD, b""), CARD
         for path in sorted(release.folder.rglob("*.parquet")):
             name = path.relative_to(release.folder).as_posix()
             assert found.get(name) == path.read_bytes(), name
@@ -71,7 +77,7 @@ class PublisherTests(ComponentTests):
         release = make_release(tmp_path / "dataset")
         component.publish(release)
         revision = component.publish(release)
-        assert "README.md" in self.published(component, revision)
+        assert CARD in self.published(component, revision)
 
     def test_a_newer_one_replaces_it(self, component: Publisher, tmp_path: Path) -> None:
         """Another dataset has another revision, and its files are found under it."""

@@ -8,6 +8,7 @@ from laion_eo_safety.filters import NoCaptionPii, NsfwThreshold
 
 from laion_eo import run
 from laion_eo.errors import ConfigError
+from laion_eo.registry import Registry
 from laion_eo.testing.suites import FilterTests
 from laion_eo.types import JSON
 
@@ -37,14 +38,14 @@ class TestNoCaptionPii(FilterTests):
 
 @pytest.mark.parametrize("name", ["nsfw-threshold", "no-caption-pii"])
 def test_a_missing_scorer_is_named(
-    name: str, run_data: dict[str, JSON], registry: object, tmp_path: Path
+    name: str, run_data: dict[str, JSON], registry: Registry, tmp_path: Path
 ) -> None:
     run_data["filters"].append({"use": name})
     with pytest.raises(ConfigError, match=r"add its scorer '.*' to \[\[scorers\]\]"):
         run(run_data, tmp_path / "run", registry=registry)
 
 
-def test_a_run_uses_all_four(run_data: dict[str, JSON], registry: object, tmp_path: Path) -> None:
+def test_a_run_uses_all_four(run_data: dict[str, JSON], registry: Registry, tmp_path: Path) -> None:
     run_data["scorers"] += [{"use": "nsfw"}, {"use": "caption-pii"}]
     run_data["filters"] += [{"use": "nsfw-threshold"}, {"use": "no-caption-pii"}]
     manifest = run(run_data, tmp_path / "run", registry=registry).manifest

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 from laion_eo_safety.nsfw import Nsfw
@@ -18,7 +19,7 @@ class TestNsfw(ScorerTests):
     def test_skin_is_told_from_a_field(self, component: Nsfw) -> None:
         """A weak but real sign of the true weights: they react to the colour of skin."""
         batch = self.batch()
-        batch.images[:] = [_gradient((224, 172, 140)), *batch.images[1:]]
+        batch = replace(batch, images=[_gradient((224, 172, 140)), *batch.images[1:]])
         scores = component.score(batch)["nsfw"].to_numpy()
         assert scores[0] > 2 * scores[1:].max()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
+from laion_eo.builtin.raster import read_anchor
 from laion_eo.component import ComponentConfig
 from laion_eo.config import Choice, RunPath
 from laion_eo.errors import ConfigError, DataError, did_you_mean
 from laion_eo.fingerprint import files_identity
-from laion_eo.images import ImageError, read_image
 from laion_eo.kinds import KINDS, AnchorSource, Embedder
 from laion_eo.registry import Registry
 from laion_eo.types import JSON, Anchor, Picture, SkippedAnchor
@@ -107,10 +108,9 @@ class SceneAnchors(AnchorSource):
 
     def _read(self, path: Path, name: str) -> Anchor:
         bands = self.config.bands or (self._layout.bands if self._layout else (1, 2, 3))
+        anchor = read_anchor(path, name, bands)
         gsd = self.config.gsd or (self._layout.gsd if self._layout else None)
-        pixels = read_pixels(path, bands)
-        scale = 255.0 if pixels.dtype == np.uint8 else 10_000.0
-        return Anchor(name, pixels, scale, ("red", "green", "blue"), gsd)
+        return replace(anchor, gsd=gsd or anchor.gsd)
 
     def _choose(self, files: Sequence[Path]) -> list[Path]:
         """Return the scenes of one class: diverse ones, in the order of their names."""
@@ -161,41 +161,12 @@ class SceneAnchors(AnchorSource):
 
     def close(self) -> None:
         """Close the embedder, if there was one."""
-        if self.__dict__.get("_embedder"):
-            self._embedder.close()
-
-
-def read_pixels(path: Path, bands: Sequence[int]) -> NDArray[np.generic]:
-    """Read a scene: (3, height, width), uint8 of a picture, else the file's own type.
-
-    Raises:
-        DataError: The file is damaged, or lacks a band.
-    """
-    try:
-        if path.suffix.lower() not in (".tif", ".tiff"):
-            return np.moveaxis(read_image(path), -1, 0)
-        return _read_tiff(path, bands)
-    except (ImageError, OSError) as error:
-        raise DataError(f"{path.name}: {' '.join(str(error).split())}") from None
-
-
-def _read_tiff(path: Path, bands: Sequence[int]) -> NDArray[np.generic]:
-    import warnings
-
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning
-
-    with warnings.catch_warnings():
-        # UC Merced's are plain TIFF files.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(path) as raster:
-            if absent := [band for band in bands if band > raster.count]:
-                raise DataError(f"{path.name}: no band {absent[0]}, it has {raster.count}")
-            pixels: NDArray[np.generic] = raster.read(list(bands))
-            return pixels
+        if isinstance(embedder := self.__dict__.get("_embedder"), Embedder):
+            embedder.close()
 
 
 def _colours(picture: Picture) -> NDArray[np.float32]:
     """Return a scene's colours on a coarse grid: float32, (192,)."""
     small = Image.fromarray(picture).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return np.asarray(small, np.float32).ravel() / 255
+    colours: NDArray[np.float32] = np.asarray(small, np.float32).ravel() / np.float32(255)
+    return colours

@@ -10,6 +10,7 @@ import rasterio
 from laion_eo_scenes.diverse import k_centre
 from laion_eo_scenes.layouts import class_name, find_scenes, recognise
 from laion_eo_scenes.source import SceneAnchors
+from PIL import Image
 
 from laion_eo import run
 from laion_eo.component import Context
@@ -108,22 +109,29 @@ def test_classes_are_balanced(tmp_path: Path) -> None:
     assert counted == dict.fromkeys(RSSCN7, 3)
 
 
-@pytest.mark.parametrize("embedder", [None, {"use": "colours"}])
+@pytest.mark.parametrize(("embedder", "odd"), [(None, "checks"), ({"use": "colours"}, "tint")])
 def test_the_odd_one_is_chosen(
-    tmp_path: Path, embedder: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, embedder: Any, odd: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of 30 green scenes and a red one, two that differ are the red one and a green one."""
+    """Which of 32 scenes is the odd one is for the model to say.
+
+    Checks of an eighth of the side are plain on the source's own grid of 8 x 8 and nowhere on that
+    of ``colours``, 4 x 4; a tint is on both, but fainter than the checks.
+    """
     from laion_eo.registry import Registry
     from laion_eo.testing import colours
 
     for number in range(30):
         write(tmp_path / "land" / f"{number:02d}.png", number, GREEN, 3)
-    write(tmp_path / "land" / "17b.png", 99, RED, 3)
+    checks = np.kron(np.indices((8, 8)).sum(axis=0) % 2 * 80 - 40, np.ones((8, 8)))
+    field = np.array(GREEN) + checks[..., None]
+    Image.fromarray(field.clip(0, 255).astype(np.uint8)).save(tmp_path / "land" / "checks.png")
+    write(tmp_path / "land" / "tint.png", 99, (GREEN[0] + 40, *GREEN[1:]), 3)
     if embedder:
         discover = Registry.discover
         monkeypatch.setattr(Registry, "discover", lambda: discover([colours]))
     chosen = [one.id for one in anchors(tmp_path, per_class=2, embedder=embedder)]
-    assert "land/17b.png" in chosen
+    assert f"land/{odd}.png" in chosen
 
 
 def test_classes_are_named_in_plain_words(tmp_path: Path) -> None:

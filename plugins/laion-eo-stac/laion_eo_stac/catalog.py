@@ -14,8 +14,12 @@ from laion_eo_stac.places import Guard
 if TYPE_CHECKING:
     from pystac import Item
     from pystac_client import Client
+    from requests import PreparedRequest, Response
 
     from laion_eo_stac.source import StacAnchors
+
+RETRIES = 2
+"""Tries of a question to the catalogue after the first."""
 
 
 def list_items(config: StacAnchors.Config, guard: Guard) -> list[Item]:
@@ -60,6 +64,7 @@ def _matching(config: StacAnchors.Config, guard: Guard) -> Iterator[Item]:
 def _open(config: StacAnchors.Config, guard: Guard) -> Client:
     from pystac_client import Client
     from pystac_client.stac_api_io import StacApiIO
+    from requests.adapters import HTTPAdapter
 
     local = urlsplit(config.catalog).scheme == ""
 
@@ -70,10 +75,16 @@ def _open(config: StacAnchors.Config, guard: Guard) -> Client:
             guard.check(str(getattr(source, "absolute_href", None) or source), local)
             return super().read_text(source, *args, **kwargs)
 
-        def request(self, href: str, *args: Any, **kwargs: Any) -> str:
-            return super().request(guard.check(href), *args, **kwargs)
+    class GuardedAdapter(HTTPAdapter):
+        """Looks at each request, so that no redirect leads elsewhere."""
 
-    io = GuardedIO(timeout=config.timeout, max_retries=2)
+        def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+            guard.check(str(request.url))
+            return super().send(request, *args, **kwargs)
+
+    io = GuardedIO(timeout=config.timeout)
+    for scheme in ("http://", "https://"):
+        io.session.mount(scheme, GuardedAdapter(max_retries=RETRIES))
     return Client.open(config.catalog, stac_io=io)
 
 

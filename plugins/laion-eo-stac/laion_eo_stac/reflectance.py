@@ -42,7 +42,9 @@ def scale_and_offset(
 
 def _stated(fields: dict[str, Any], band: int) -> dict[str, Any]:
     """Return what an asset says of one of its bands, its own fields where the band has none."""
-    whole = {key: fields[key] for key in ("raster:scale", "raster:offset") if key in fields}
+    whole: dict[str, Any] = {
+        key: fields[key] for key in ("raster:scale", "raster:offset") if key in fields
+    }
     for name in ("raster:bands", "bands"):
         bands = fields.get(name) or []
         if len(bands) >= band:

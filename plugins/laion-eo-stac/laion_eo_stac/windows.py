@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from laion_eo.builtin.raster import locate
 from laion_eo.errors import DataError
 from laion_eo.types import Anchor, SkippedAnchor
 from laion_eo_stac.places import Guard
@@ -51,9 +52,9 @@ def read_windows(
             rasterio.Env(**ENVIRONMENT, GDAL_HTTP_TIMEOUT=str(config.timeout)),
             ExitStack() as stack,
         ):
+            links = [guard.check(_href(item, name), local) for name in config.assets]
             rasters = [
-                stack.enter_context(rasterio.open(guard.check(_href(item, name), local)))
-                for name in config.assets
+                stack.enter_context(rasterio.open(link, driver=_driver(link))) for link in links
             ]
             for raster in rasters:
                 _check_alike(item, raster, rasters[0], config.bands)
@@ -61,6 +62,11 @@ def read_windows(
                 yield _anchor(item, f"{item.id}/{number}", rasters, window, config)
     except (RasterioError, OSError) as error:
         raise DataError(f"{item.id}: {' '.join(str(error).split())}") from None
+
+
+def _driver(link: str) -> str:
+    """Return the one of GDAL's drivers that may look: a VRT could name any file or server."""
+    return "JP2OpenJPEG" if urlsplit(link).path.lower().endswith(".jp2") else "GTiff"
 
 
 def _href(item: Item, name: str) -> str:
@@ -85,7 +91,8 @@ def _places(raster: Any, config: StacAnchors.Config) -> list[Window]:
     from rasterio.warp import transform_bounds
     from rasterio.windows import Window
 
-    top, left, height, width = 0, 0, *raster.shape
+    top = left = 0
+    height, width = raster.shape
     if config.bbox and raster.crs:
         box = transform_bounds("EPSG:4326", raster.crs, *config.bbox)
         wanted = raster.window(*box)
@@ -121,21 +128,9 @@ def _anchor(
         return SkippedAnchor(name, f"only {valid:.0%} of the window has data")
     pixels: NDArray[np.float32] = np.stack(bands).astype(np.float32)
     pixels[:, holes] = 0
-    lon, lat, gsd = _place(rasters[0], window)
+    middle = (window.row_off + window.height / 2, window.col_off + window.width / 2)
+    lon, lat, gsd = locate(rasters[0], *middle)
     acquired = item.datetime.astimezone(UTC) if item.datetime else None
     names = tuple(asset for asset in config.assets for _ in config.bands)
     stated = item.common_metadata.gsd
     return Anchor(name, pixels, 1.0, names, gsd or stated, lon, lat, acquired)
-
-
-def _place(raster: Any, window: Window) -> tuple[float | None, float | None, float | None]:
-    """Return longitude and latitude of a window's centre in degrees, and metres per pixel."""
-    from rasterio.warp import transform
-
-    if not raster.crs:
-        return None, None, None
-    row, column = window.row_off + window.height / 2, window.col_off + window.width / 2
-    x, y = raster.xy(row, column, offset="ul")
-    (lon,), (lat,) = transform(raster.crs, "EPSG:4326", [x], [y])
-    factor = raster.crs.linear_units_factor[1] if raster.crs.is_projected else None
-    return float(lon), float(lat), abs(raster.transform.a) * factor if factor else None

@@ -43,7 +43,7 @@ def write_catalog(folder: Path, baseline: str = "05.09") -> Path:
         "sentinel-2-l2a",
         "made scenes",
         pystac.Extent(
-            pystac.SpatialExtent([[-180, -90, 180, 90]]),
+            pystac.SpatialExtent([[-180.0, -90.0, 180.0, 90.0]]),
             pystac.TemporalExtent([[datetime(2023, 1, 1, tzinfo=UTC), None]]),
         ),
     )
@@ -87,6 +87,13 @@ class RangeHandler(BaseHTTPRequestHandler):
         self.do_GET(body=False)
 
     def do_GET(self, body: bool = True) -> None:
+        if self.path.startswith("/moved/"):
+            self.send_response(302)
+            place = f"http://localhost:{self.server.server_address[1]}"
+            self.send_header("Location", place + self.path.removeprefix("/moved"))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         path = self.server.folder / self.path.lstrip("/").partition("?")[0]
         if not path.is_file():
             self.send_response(404)

@@ -179,15 +179,40 @@ def test_a_served_catalogue_cannot_name_local_files(
         assert "not an http or https URL" in one.reason
 
 
+def test_a_redirect_leads_nowhere_else(server: Any) -> None:
+    moved = f"{server.url}/moved/catalog.json"
+    with pytest.raises(DataError, match=r"localhost is not a public address.*allow_hosts"):
+        list(source(moved).anchors())
+    assert len(anchors(moved, allow_hosts=["127.0.0.1", "localhost"])) == 2
+
+
+def test_a_virtual_raster_is_not_followed(tmp_path: Path, catalog: Path, own_server: Any) -> None:
+    """A file that calls itself a GeoTIFF, and names one of this disk."""
+    shutil.copytree(catalog.parent, tmp_path / "copy")
+    for path in (tmp_path / "copy").glob("S2_07_*.tif"):
+        path.write_text(
+            '<VRTDataset rasterXSize="1024" rasterYSize="1024"><SRS>EPSG:32632</SRS>'
+            "<GeoTransform>680000, 10, 0, 5150000, 0, -10</GeoTransform>"
+            '<VRTRasterBand dataType="UInt16" band="1"><SimpleSource>'
+            f"<SourceFilename>{catalog.parent / path.name}</SourceFilename>"
+            "</SimpleSource></VRTRasterBand></VRTDataset>"
+        )
+        with rasterio.open(path) as raster:
+            assert raster.read(1).any(), "the trap is none"
+    (one,) = source(f"{own_server.url}/copy/catalog.json", max_cloud_cover=10).anchors()
+    assert isinstance(one, SkippedAnchor)
+
+
 @pytest.mark.parametrize("name", ["no-such.json", "S2_05_B04.tif"])
 def test_what_is_no_catalogue_is_one_line(server: Any, name: str) -> None:
     with pytest.raises(DataError, match="not a STAC catalogue that can be read"):
         list(source(f"{server.url}/{name}").anchors())
 
 
-def test_nothing_found_is_one_line(server: Any) -> None:
+@pytest.mark.parametrize("options", [{"datetime": "1999-01-01"}, {"collections": ["landsat"]}])
+def test_nothing_found_is_one_line(server: Any, options: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="no item matches"):
-        list(source(f"{server.url}/catalog.json", datetime="1999-01-01").anchors())
+        list(source(f"{server.url}/catalog.json", **options).anchors())
 
 
 def test_two_bands_are_no_picture(run_data: Any, registry: Any, tmp_path: Path) -> None:

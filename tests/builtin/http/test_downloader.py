@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -51,8 +52,28 @@ def test_stopping_early_stops_the_thread() -> None:
         urls = [f"http://localhost:{port}/1.jpg", f"http://127.0.0.1:{port}/2.jpg"]
         found = downloader().download(urls)
         assert next(found).status is DownloadStatus.OK
+        (thread,) = (one for one in threading.enumerate() if one.name == "laion-eo-download")
         found.close()  # type: ignore[attr-defined]
-    assert "laion-eo-download" not in {thread.name for thread in threading.enumerate()}
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_a_download_may_be_left_in_a_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The garbage collector closes what was left wherever it happens to run."""
+    received, left = threading.Event(), threading.Event()
+
+    def look_up(*_: object, **__: object) -> None:
+        received.wait(10)
+        found.close()  # type: ignore[attr-defined]
+        left.set()
+        raise OSError("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with serve_connections(serve_jpeg) as port:
+        found = downloader().download(["http://a-name.invalid/", f"http://127.0.0.1:{port}/2.jpg"])
+        assert next(found).status is DownloadStatus.OK
+        received.set()
+        assert left.wait(10)
 
 
 def test_a_slow_reader_bounds_what_is_fetched_ahead(monkeypatch: pytest.MonkeyPatch) -> None:

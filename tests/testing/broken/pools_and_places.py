@@ -237,6 +237,12 @@ class ToFolder(suites.PublisherTests):
         }
 
 
+class TestUnseen(ToFolder):
+    fails = ("test_it_is_there_whole", "override `published`")
+    component_cls = Folder
+    published = suites.PublisherTests.published
+
+
 class TestNoRevision(ToFolder):
     fails = ("test_it_is_there_whole", "str wanted, got NoneType")
 
