@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from laion_eo.errors import ConfigError
@@ -62,7 +63,9 @@ class RayEngine(Engine):
 
     def map(self, function: Callable[[Shard], Result], shards: Iterable[Shard]) -> Iterator[Result]:
         """Yield ``function(shard)`` for each shard, in order."""
-        return (self._ray.get(reference) for reference in self._submit(function, shards))
+        with closing(self._submit(function, shards)) as references:
+            for reference in references:
+                yield self._ray.get(reference)
 
     def merge(
         self,
@@ -73,17 +76,18 @@ class RayEngine(Engine):
         """Yield the joined results of groups of shards; the joining is done by tasks, in a tree."""
         tree = self._ray.remote(_joined).options(num_cpus=0)  # the workers hold the processors
         group: list[Any] = []
-        for reference in self._submit(function, shards):
-            group.append(reference)
-            if len(group) == GROUP:
-                yield len(group), self._ray.get(_grow(tree, join, group))
-                group = []
+        with closing(self._submit(function, shards)) as references:
+            for reference in references:
+                group.append(reference)
+                if len(group) == GROUP:
+                    yield len(group), self._ray.get(_grow(tree, join, group))
+                    group = []
         if group:
             yield len(group), self._ray.get(_grow(tree, join, group))
 
     def _submit(
         self, function: Callable[[Shard], Result], shards: Iterable[Shard]
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Yield references to results in order, twice as many under way as there are workers."""
         if not self._workers:
             actor = self._ray.remote(_Worker).options(**self._options)

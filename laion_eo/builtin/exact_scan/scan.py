@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laion_eo.builtin.exact_scan.products import Device, Floats, make_product
-from laion_eo.builtin.exact_scan.scoring import ExactScores, gather, rows_together
+from laion_eo.builtin.exact_scan.scoring import ROWS_TOGETHER, ExactScores, gather
 from laion_eo.builtin.topk import MAX_QUERIES, Candidates, TopK
 from laion_eo.errors import DataError
 from laion_eo.types import Embeddings, Neighbors
 
 BLOCK_SCORES = 1 << 24
 """Scores that are looked at together: 32 MB in bfloat16."""
+BLOCK_ROWS = 1 << 13
+"""Rows that are looked at together at most: 24 MB in float32 at 768 dimensions."""
 QUERIES_TOGETHER = 32
 """Queries of one task of a thread."""
 MAX_WAITING = 1 << 22
@@ -131,7 +133,8 @@ class Scanner:
         """
         queries, total = len(self._queries), len(piece.vectors)
         order = np.random.default_rng(0).permutation(total)
-        blocks = math.ceil(total / max(1, BLOCK_SCORES // max(1, queries)))
+        each = min(BLOCK_ROWS, max(1, BLOCK_SCORES // max(1, queries)))
+        blocks = math.ceil(total / each)
         limit = 4 * self._k * queries + MAX_WAITING
         threshold, waiting = floor, Candidates(queries, self._threads)
         for number in range(blocks):
@@ -187,16 +190,16 @@ class Scanner:
     def _read(self, piece: Piece, places: NDArray[np.int64]) -> Floats:
         """Return some rows in float32, checked."""
         block = np.empty((len(places), piece.vectors.shape[1]), np.float32)
-        each = rows_together(block.shape[1])
 
         def read(start: int) -> list[tuple[int, float]]:
-            part, here = block[start : start + each], places[start : start + each]
+            stop = start + ROWS_TOGETHER
+            part, here = block[start:stop], places[start:stop]
             gather(piece.vectors, here, part)
             lengths = np.sqrt(np.einsum("ij,ij->i", part, part))
             bad = ~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE)  # NaN is bad too
             return list(zip(here[bad].tolist(), lengths[bad].tolist(), strict=True))
 
-        found = [*chain.from_iterable(self._threads.map(read, range(0, len(block), each)))]
+        found = [*chain.from_iterable(self._threads.map(read, range(0, len(block), ROWS_TOGETHER)))]
         if found:
             place, length = min(found)
             raise DataError(
@@ -214,10 +217,14 @@ def threads() -> int:
 
 def unit(piece: Piece) -> Piece:
     """Return the piece with every vector scaled to length 1, in float32; NaN stays NaN."""
-    wide = piece.vectors.astype(np.float64)
-    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return replace(piece, vectors=(wide / lengths).astype(np.float32))
+    scaled = np.empty_like(piece.vectors, np.float32)
+    for start in range(0, len(scaled), ROWS_TOGETHER):
+        stop = start + ROWS_TOGETHER
+        wide = piece.vectors[start:stop].astype(np.float64)
+        lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scaled[start:stop] = wide / lengths
+    return replace(piece, vectors=scaled)
 
 
 def batches(queries: int) -> list[slice]:

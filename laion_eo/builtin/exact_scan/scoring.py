@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from laion_eo.builtin.exact_scan.products import MAX_LENGTH, Floats
 from laion_eo.types import Embeddings
 
+ROWS_TOGETHER = 256
+"""Rows that a thread gathers in one go: few enough for a core's cache, and enough that threads do
+not wait for each other between the calls."""
 COPIED_TOGETHER = 1 << 15
 """Numbers that torch copies with the calling thread alone; more, and it starts others."""
-
-
-def rows_together(dim: int) -> int:
-    """Return how many rows are gathered in one go: they stay in a core's cache."""
-    return max(1, COPIED_TOGETHER // max(1, dim) - 1)
 
 
 def gather(vectors: NDArray[np.floating], places: NDArray[np.int64], out: Floats) -> None:
@@ -30,7 +28,7 @@ def gather(vectors: NDArray[np.floating], places: NDArray[np.int64], out: Floats
 
     Args:
         vectors: (rows, dim), of any float.
-        places: int64, (m,): which rows; at most :func:`rows_together`.
+        places: int64, (m,): which rows.
         out: float32, (m, dim).
     """
     if vectors.dtype == np.float32:
@@ -44,7 +42,10 @@ def gather(vectors: NDArray[np.floating], places: NDArray[np.int64], out: Floats
         out[:] = some
         return
     # From float16, 30 times as fast as numpy.
-    torch.from_numpy(out).copy_(torch.from_numpy(some))
+    source, target = torch.from_numpy(some), torch.from_numpy(out)
+    each = max(1, COPIED_TOGETHER // max(1, out.shape[1]) - 1)
+    for start in range(0, len(some), each):
+        target[start : start + each].copy_(source[start : start + each])
 
 
 class ExactScores:
@@ -68,12 +69,11 @@ class ExactScores:
             query: Which query.
             places: int64, (m,): which rows.
         """
-        each = rows_together(vectors.shape[1])
-        narrow = np.empty((each, vectors.shape[1]), np.float32)
+        narrow = np.empty((min(ROWS_TOGETHER, len(places)), vectors.shape[1]), np.float32)
         wide = np.empty(narrow.shape, np.float64)
         sums = np.empty(len(places), np.float64)
-        for start in range(0, len(places), each):
-            chosen = places[start : start + each]
+        for start in range(0, len(places), ROWS_TOGETHER):
+            chosen = places[start : start + ROWS_TOGETHER]
             count = len(chosen)
             gather(vectors, chosen, narrow[:count])
             wide[:count] = narrow[:count]
