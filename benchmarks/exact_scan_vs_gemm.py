@@ -1,21 +1,18 @@
-"""The exact scan's time against the bare float32 matrix product of the same size.
+"""The exact scan's time, over a pool on disk, against the bare float32 product of the same size.
 
     python benchmarks/exact_scan_vs_gemm.py [POOL] [--rows 200000] [--rounds 2]
 
-Without POOL (an index folder of real pictures; see scan_data.py) the vectors are random.
+Without POOL (an index folder of real pictures; see scan_data.py) the vectors are random. The bare
+product is torch's; it has its vectors in memory beforehand, the scan reads its own in each round.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import scan_data
 import torch
+from numpy.typing import NDArray
 
-from laion_eo.builtin.exact_scan.scan import Counts, Piece, Scanner
-from laion_eo.kinds import merge_neighbors, no_neighbors
 from laion_eo.types import Neighbors
 
 K, BLOCK, CHECKED = 1000, 16_384, 64
@@ -23,45 +20,34 @@ K, BLOCK, CHECKED = 1000, 16_384, 64
 
 def main() -> None:
     """Measure, compare with brute force, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pool", nargs="?", type=Path)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=2)
-    args = parser.parse_args()
-    make = scan_data.real_like(args.pool, args.rows) if args.pool else scan_data.random(args.rows)
-    pool, anchors = make[0].astype(np.float16), make[1]
-    wide, left = torch.from_numpy(pool).float(), torch.from_numpy(anchors)
-    found: list[Neighbors] = []
-    seen: list[Counts] = []
+    args = scan_data.arguments(__doc__, rounds=2)
+    with scan_data.scanned(args) as (scan, pool, anchors):
+        wide, left = torch.from_numpy(pool).float(), torch.from_numpy(anchors)
+        found: list[Neighbors] = []
 
-    def gemm() -> None:
-        for start in range(0, len(wide), BLOCK):
-            left @ wide[start : start + BLOCK].T
+        def gemm() -> None:
+            for start in range(0, len(wide), BLOCK):
+                left @ wide[start : start + BLOCK].T
 
-    def scan() -> None:
-        best = no_neighbors(len(anchors), K)
-        seen[:] = [Counts()]
-        scanner = Scanner(anchors, K, "cpu", seen[0])
-        for start in range(0, len(pool), 1 << 18):
-            piece = Piece(pool[start : start + (1 << 18)], start, "pool", start)
-            best = merge_neighbors(best, scanner.scan(piece, best.scores[:, -1]))
-        scanner.close()
-        found[:] = [best]
+        def ours() -> None:
+            found[:] = [scan.search(anchors, K)]
 
-    reference, ours = scan_data.best_of(args.rounds, gemm, scan)
+        reference, mine = scan_data.best_of(args.rounds, gemm, ours)
+        facts = scan.facts()
+    kind = "real-like" if args.pool else "random"
+    detail = {"rows": len(pool), "anchors": len(anchors), "k": K, "vectors": kind}
+    detail |= {"identical_to_brute_force": identical(found[0], pool, anchors)}
+    detail |= {"anchors_checked": CHECKED, "pairs_pruned_share": facts["pairs_pruned_share"]}
+    scan_data.report("exact_scan_vs_gemm", mine, reference, "s", **detail)
+
+
+def identical(found: Neighbors, pool: NDArray[np.float16], anchors: scan_data.Vectors) -> bool:
+    """Tell whether a sample of the anchors has the neighbours and scores of brute force."""
     sample = np.linspace(0, len(anchors) - 1, CHECKED).astype(int)
     scores = (anchors[sample].astype(np.float64) @ pool.astype(np.float64).T).astype(np.float32)
     ids = np.argsort(-scores, axis=1, kind="stable")[:, :K]
-    same = np.array_equal(found[0].ids[sample], ids)
-    same &= np.array_equal(found[0].scores[sample], np.take_along_axis(scores, ids, axis=1))
-    kind = "real-like" if args.pool else "random"
-    detail = {"rows": len(pool), "anchors": len(anchors), "k": K, "vectors": kind}
-    detail |= {
-        "identical_to_brute_force": bool(same),
-        "anchors_checked": CHECKED,
-        **seen[0].facts(),
-    }
-    scan_data.report("exact_scan_vs_gemm", ours, reference, "s", **detail)
+    best = np.take_along_axis(scores, ids, axis=1)
+    return np.array_equal(found.ids[sample], ids) and np.array_equal(found.scores[sample], best)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from laion_eo.builtin.exact_scan import ExactScan
+from laion_eo.component import Context
 
 Vectors = NDArray[np.float32]
 DIM = 768
@@ -43,6 +49,32 @@ def random(rows: int) -> tuple[Vectors, Vectors]:
     from laion_eo.testing import random_unit
 
     return random_unit(rows, DIM), random_unit(ANCHORS, DIM, seed=1)
+
+
+def arguments(description: str, rounds: int) -> argparse.Namespace:
+    """Parse what the benchmarks of the scan take: POOL, ``--rows``, ``--rounds``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("pool", nargs="?", type=Path)
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    return parser.parse_args()
+
+
+@contextmanager
+def scanned(args: argparse.Namespace) -> Iterator[tuple[ExactScan, NDArray[np.float16], Vectors]]:
+    """Yield a scan over a pool on disk, its vectors in float16, and the anchors.
+
+    Args:
+        args: With a pool the vectors are real-like, without one random.
+    """
+    from laion_eo.testing import write_pool
+
+    wide, anchors = real_like(args.pool, args.rows) if args.pool else random(args.rows)
+    vectors = wide.astype(np.float16)
+    with tempfile.TemporaryDirectory() as folder:
+        pool = write_pool(Path(folder), vectors)
+        config = ExactScan.Config.model_validate({"pool": str(pool), "device": "cpu"})
+        yield ExactScan(config, Context()), vectors, anchors
 
 
 def _repeat(values: Vectors, rows: int, rng: np.random.Generator) -> Vectors:

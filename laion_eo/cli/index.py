@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from laion_eo.types import JSON
+
 
 @click.command()
 @click.argument("pool", type=click.Path(path_type=Path))
@@ -18,7 +20,8 @@ import click
     "options",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the embedder: --set model=ViT-B-32-quickgelu. Can be given again.",
+    help="An option of the embedder, --set model=ViT-B-32-quickgelu, or of the downloader that "
+    "fetches URLs, --set downloader.retries=5. Can be given again.",
 )
 @click.option(
     "--url-prefix",
@@ -46,15 +49,20 @@ def command(
     from laion_eo.cli.progress import reporting
     from laion_eo.overrides import apply_override
     from laion_eo.pipeline import index
-    from laion_eo.pipeline.faiss_build import build_faiss
+    from laion_eo.pipeline.faiss_build import build_faiss, require_faiss
     from laion_eo.registry import Registry
 
-    embedder = {"use": use}
+    if faiss:
+        require_faiss()  # before the hours that embedding may take
+    tables: dict[str, JSON] = {"embedder": {"use": use}, "downloader": {"use": "http"}}
     for option in options:
-        apply_override(embedder, option)
+        of_a_table = option.partition(".")[0] in tables
+        apply_override(tables if of_a_table else tables["embedder"], option)
     registry = Registry.discover()
     with reporting(registry):
-        result = index(pool, out, embedder, url_prefix, registry)
+        result = index(
+            pool, out, tables["embedder"], url_prefix, registry, downloader=tables["downloader"]
+        )
     click.echo(f"{result.folder}: {result.rows:,} images embedded with {result.model_id}.")
     if result.skipped:
         click.echo(f"{result.skipped:,} could not be read; {result.folder / 'skipped'} says why.")

@@ -37,6 +37,9 @@ class Engine(ABC):
             shards: Taken as the work goes on.
         """
 
+    def close(self) -> None:  # noqa: B027 - most have nothing to end
+        """End what the engine started; it is of no use afterwards."""
+
 
 class LocalEngine(Engine):
     """This machine. Shards run one after another: the models inside use every core themselves."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,19 @@ def choose_factory(rows: int, dim: int) -> str:
     return f"OPQ{codes}_{dim // 2},IVF{cells},PQ{codes}x8"
 
 
+def require_faiss() -> Any:
+    """Return the package faiss.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    try:
+        import faiss
+    except ImportError:
+        raise ConfigError('index --faiss: pip install "laion-eo[faiss]" first.') from None
+    return faiss
+
+
 def build_faiss(pool: Path, factory: str | None = None) -> str:
     """Write ``image.index`` beside ``img_emb/``; return its form.
 
@@ -44,10 +58,7 @@ def build_faiss(pool: Path, factory: str | None = None) -> str:
     Raises:
         ConfigError: faiss is not installed.
     """
-    try:
-        import faiss
-    except ImportError:
-        raise ConfigError('index --faiss: pip install "laion-eo[faiss]" first.') from None
+    faiss = require_faiss()
     files = sorted((pool / "img_emb").glob("*.npy"))
     shards = [np.load(file, mmap_mode="r", allow_pickle=False) for file in files]
     rows, dim = sum(map(len, shards)), shards[0].shape[1]

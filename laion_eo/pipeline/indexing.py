@@ -89,21 +89,19 @@ def index(
         ConfigError: The embedder or the downloader is wrong.
         DataError: The pool has no images, or its table does not fit.
     """
-    root, target = Path(pool), Path(out)
     registry = registry or Registry.discover()
-    hook = registry.manager.hook
 
     def progress(done: int, total: int) -> None:
-        hook.laion_eo_after_batch(stage="index", done=done, total=total)
+        registry.manager.hook.laion_eo_after_batch(stage="index", done=done, total=total)
 
     context = Context(progress=progress)
     with naming_culprits(registry), ExitStack() as stack:
         model = _create(registry, Embedder, embedder or {"use": "open-clip"}, context)
         fetch = _create(registry, Downloader, downloader or {"use": "http"}, context)
-        source = open_source(root, lambda: _ready(fetch, stack))
+        source = open_source(Path(pool), lambda: _ready(fetch, stack))
         listed = source.entries()
-        prefix = url_prefix or f"{root.resolve().as_uri()}/"
-        return _Indexer(source, target, _ready(model, stack), prefix).run(listed)
+        prefix = url_prefix or f"{Path(pool).resolve().as_uri()}/"
+        return _Indexer(source, Path(out), _ready(model, stack), prefix).run(listed)
 
 
 def _create(registry: Registry, base: type[C], table: Mapping[str, JSON], context: Context) -> C:

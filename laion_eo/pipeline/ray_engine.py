@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from laion_eo.errors import ConfigError
@@ -18,8 +19,9 @@ GROUP = 64
 class RayEngine(Engine):
     """Each worker builds the run's components once and works through shards.
 
-    A worker that is lost is started again and its shard done again. All machines must see the run
-    directory and the pool under the same paths.
+    The workers start with the first shard and stay until :meth:`close`. One that is lost is started
+    again and its shard done again. All machines must see the run directory and the pool under the
+    same paths.
 
     Args:
         address: The cluster; ``None`` takes the one of the environment, or starts one here.
@@ -36,19 +38,34 @@ class RayEngine(Engine):
         except ImportError:
             raise ConfigError('[engine] use = "ray": pip install "laion-eo[ray]" first.') from None
         self._ray = ray
-        self._cpus = cpus_per_worker
+        self._started = not ray.is_initialized()
         try:
-            if not ray.is_initialized():
+            if self._started:
                 local = {} if address else {"include_dashboard": False}
                 ray.init(address=address, log_to_driver=False, configure_logging=False, **local)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(f"[engine] address = {address!r}: no Ray cluster: {error}") from None
         total = int(ray.cluster_resources().get("CPU", 1))
-        self._workers = workers or max(1, total // cpus_per_worker)
+        self._count = workers or max(1, total // cpus_per_worker)
+        self._options = {"num_cpus": cpus_per_worker, "max_restarts": -1, "max_task_retries": -1}
+        self._workers: list[Any] = []
+
+    def close(self) -> None:
+        """End the workers, and Ray too where this engine started it."""
+        self._end_workers()
+        if self._started:
+            self._ray.shutdown()
+
+    def _end_workers(self) -> None:
+        for worker in self._workers:
+            self._ray.kill(worker)
+        self._workers = []
 
     def map(self, function: Callable[[Shard], Result], shards: Iterable[Shard]) -> Iterator[Result]:
         """Yield ``function(shard)`` for each shard, in order."""
-        return (self._ray.get(reference) for reference in self._submit(function, shards))
+        with closing(self._submit(function, shards)) as references:
+            for reference in references:
+                yield self._ray.get(reference)
 
     def merge(
         self,
@@ -59,25 +76,27 @@ class RayEngine(Engine):
         """Yield the joined results of groups of shards; the joining is done by tasks, in a tree."""
         tree = self._ray.remote(_joined).options(num_cpus=0)  # the workers hold the processors
         group: list[Any] = []
-        for reference in self._submit(function, shards):
-            group.append(reference)
-            if len(group) == GROUP:
-                yield len(group), self._ray.get(_grow(tree, join, group))
-                group = []
+        with closing(self._submit(function, shards)) as references:
+            for reference in references:
+                group.append(reference)
+                if len(group) == GROUP:
+                    yield len(group), self._ray.get(_grow(tree, join, group))
+                    group = []
         if group:
             yield len(group), self._ray.get(_grow(tree, join, group))
 
     def _submit(
         self, function: Callable[[Shard], Result], shards: Iterable[Shard]
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Yield references to results in order, twice as many under way as there are workers."""
-        actor = self._ray.remote(_Worker)
-        options = {"num_cpus": self._cpus, "max_restarts": -1, "max_task_retries": -1}
-        shared = self._ray.put(function)
-        workers = [actor.options(**options).remote(shared) for _ in range(self._workers)]
+        if not self._workers:
+            actor = self._ray.remote(_Worker).options(**self._options)
+            self._workers = [actor.remote() for _ in range(self._count)]
+        # In a list, so that it arrives as a reference: a worker loads each function once.
+        shared = [self._ray.put(function)]
+        waiting: deque[tuple[Any, Any]] = deque()
+        free = deque(self._workers * 2)
         try:
-            waiting: deque[tuple[Any, Any]] = deque()
-            free = deque(workers * 2)
             for shard in shards:
                 if not free:
                     # In order: the oldest is waited for, and its worker gets the next shard.
@@ -86,22 +105,28 @@ class RayEngine(Engine):
                     free.append(worker)
                     yield reference
                 worker = free.popleft()
-                waiting.append((worker.work.remote(shard), worker))
-            for reference, _ in waiting:
+                waiting.append((worker.work.remote(shared, shard), worker))
+            while waiting:
+                reference, _ = waiting.popleft()
                 self._ray.wait([reference], fetch_local=False)
                 yield reference
-        finally:
-            for worker in workers:
-                self._ray.kill(worker)
+        except BaseException:
+            self._end_workers()  # whatever they are at, nobody waits for it
+            raise
 
 
 class _Worker:
-    """One process of the cluster; it holds the function, and with it the components."""
+    """One process of the cluster; it holds the last function, and with it the components."""
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function = function
+    def __init__(self) -> None:
+        self._reference: Any = None
+        self._function: Callable[[Any], Any] | None = None
 
-    def work(self, shard: Any) -> Any:
+    def work(self, shared: list[Any], shard: Any) -> Any:
+        if self._function is None or shared[0] != self._reference:
+            import ray
+
+            self._reference, self._function = shared[0], ray.get(shared[0])
         return self._function(shard)
 
 

@@ -79,6 +79,7 @@ class Runner:
         self.bench = Workbench(run_file, self.registry, context)
         check_allow_list(self.bench)
         self.stages: list[Stage] = [stage(self.bench, self.run_dir) for stage in STAGES]
+        self._engine: Engine | None = None
 
     def _progress(self, done: int, total: int) -> None:
         hook = self.registry.manager.hook
@@ -116,6 +117,8 @@ class Runner:
                 raise
             finally:
                 self.bench.close()
+                if self._engine is not None:
+                    self._engine.close()
 
     def _keep_traceback(self, error: RunError) -> None:
         """Leave what the one line of the message cannot say where a plugin's author finds it."""
@@ -161,8 +164,9 @@ class Runner:
         )
         finished = len(done)
         self._progress(finished, total)
-        engine = make_engine(self.bench.config.engine)
-        for index, table in stage.parts(engine, done):
+        if self._engine is None:  # one for all stages: what it starts, it starts once
+            self._engine = make_engine(self.bench.config.engine)
+        for index, table in stage.parts(self._engine, done):
             self.run_dir.write_part(stage.name, index, wanted, table)
             finished += 1
             self._progress(finished, max(total, finished))

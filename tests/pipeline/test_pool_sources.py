@@ -3,16 +3,23 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from laion_eo.cli import cli
 from laion_eo.errors import DataError
-from laion_eo.pipeline import index
+from laion_eo.hookspecs import hookimpl
+from laion_eo.kinds import Embedder
+from laion_eo.pipeline import index, indexing
 from laion_eo.registry import Registry
+from laion_eo.testing import colours
+from laion_eo.types import Embeddings, Picture
 
 COLOURS = {"use": "colours"}
 LOOPBACK = {"use": "http", "allow_hosts": ["127.0.0.1"], "retries": 0}
@@ -91,3 +98,68 @@ def test_a_table_without_urls(registry: Registry, tmp_path: Path) -> None:
     pq.write_table(pa.table({"key": ["a"]}), tmp_path / "urls.parquet")
     with pytest.raises(DataError, match=r"urls\.parquet: no column 'url'; it has key"):
         index(tmp_path / "urls.parquet", tmp_path / "out", COLOURS, registry=registry)
+
+
+class Stops(colours.Colours):
+    """Counts the pictures it embeds, and is interrupted after so many."""
+
+    name = "stops"
+    summary = "for tests"
+    left = 0
+    embedded = 0
+
+    def embed_images(self, images: Sequence[Picture]) -> Embeddings:
+        if Stops.embedded >= Stops.left:
+            raise KeyboardInterrupt
+        Stops.embedded += len(images)
+        return super().embed_images(images)
+
+    @staticmethod
+    @hookimpl
+    def laion_eo_embedders() -> list[type[Embedder]]:
+        return [Stops]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("kind", ["tars", "urls"])
+def test_a_stopped_indexing_goes_on(
+    kind: str, tars: Path, web_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "BATCH", 2)
+    monkeypatch.setattr(indexing._Indexer, "ROWS", 4)
+    pool = tars
+    if kind == "urls":
+        pool = tmp_path / "urls.parquet"
+        pq.write_table(pa.table({"url": [f"{web_url}green0{i}.png" for i in range(10)]}), pool)
+    found = Registry.discover([Stops])
+
+    def indexed(out: Path, left: int) -> None:
+        monkeypatch.setattr(Stops, "left", left)
+        monkeypatch.setattr(Stops, "embedded", 0)
+        index(pool, out, {"use": "stops"}, "http://h/", found, downloader=LOOPBACK)
+
+    indexed(tmp_path / "whole", 10)
+    with pytest.raises(KeyboardInterrupt):
+        indexed(tmp_path / "out", 6)
+    indexed(tmp_path / "out", 10)
+    assert Stops.embedded == 10 - 4  # one shard of four was finished
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_the_command_sets_options_of_the_downloader(
+    web_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discover = Registry.discover
+    monkeypatch.setattr(Registry, "discover", lambda: discover([colours]))
+    pq.write_table(pa.table({"url": [f"{web_url}green00.png"]}), tmp_path / "urls.parquet")
+    args = ["index", str(tmp_path / "urls.parquet"), "--embedder", "colours"]
+    refused = CliRunner().invoke(cli, [*args, "--out", str(tmp_path / "refused")])
+    assert "0 images embedded" in refused.output  # a private address, not allowed by name
+    args += ["--set", 'downloader.allow_hosts=["127.0.0.1"]']
+    allowed = CliRunner().invoke(cli, [*args, "--out", str(tmp_path / "out")])
+    assert allowed.exit_code == 0, allowed.output
+    assert "1 images embedded" in allowed.output

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,26 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.fixture
+def engine() -> Iterator[RayEngine]:
+    """Two workers of one thread."""
+    engine = RayEngine(None, 2, 1)
+    yield engine
+    engine.close()
+
+
+def worker(_: int) -> int:
+    return os.getpid()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def square(number: int) -> int:
     return number * number
 
@@ -32,20 +53,45 @@ def joined(left: str, right: str) -> str:
     return left + right
 
 
-def test_results_come_in_order() -> None:
-    assert list(RayEngine(None, 2, 1).map(square, range(20))) == [n * n for n in range(20)]
+def test_results_come_in_order(engine: RayEngine) -> None:
+    assert list(engine.map(square, range(20))) == [n * n for n in range(20)]
 
 
-def test_groups_are_joined_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_stay_until_the_engine_is_closed(engine: RayEngine) -> None:
+    """And each call's function is another."""
+    first = set(engine.map(worker, range(8)))
+    assert list(engine.map(square, range(8))) == [n * n for n in range(8)]
+    assert set(engine.map(worker, range(8))) == first
+    assert len(first) == 2
+    engine.close()
+    deadline = time.monotonic() + 30
+    while any(map(alive, first)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(alive, first))
+    assert ray.is_initialized()  # not this engine's own
+
+
+def test_after_a_failure_the_next_call_is_not_held_up(engine: RayEngine, tmp_path: Path) -> None:
+    def fails_or_waits(number: int) -> None:
+        if number == 0:
+            raise ValueError("no")
+        time.sleep(600)
+
+    with pytest.raises(ValueError, match="no"):
+        list(engine.map(fails_or_waits, range(4)))
+    assert list(engine.map(square, range(4))) == [0, 1, 4, 9]
+
+
+def test_groups_are_joined_in_order(engine: RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_engine, "GROUP", 10)
     monkeypatch.setattr(ray_engine, "FAN_IN", 3)
     letters = "abcdefghijklmnopqrstuvwxyz"
-    groups = list(RayEngine(None, 2, 1).merge(str.upper, joined, letters))
+    groups = list(engine.merge(str.upper, joined, letters))
     assert [count for count, _ in groups] == [10, 10, 6]
     assert "".join(text for _, text in groups) == letters.upper()
 
 
-def test_a_lost_worker_s_shard_is_done_again(tmp_path: Path) -> None:
+def test_a_lost_worker_s_shard_is_done_again(engine: RayEngine, tmp_path: Path) -> None:
     def die_once(number: int) -> int:
         marker = tmp_path / "died"
         if number == 3 and not marker.exists():
@@ -53,7 +99,7 @@ def test_a_lost_worker_s_shard_is_done_again(tmp_path: Path) -> None:
             os._exit(1)
         return number
 
-    assert list(RayEngine(None, 2, 1).map(die_once, range(8))) == list(range(8))
+    assert list(engine.map(die_once, range(8))) == list(range(8))
     assert (tmp_path / "died").exists()
 
 

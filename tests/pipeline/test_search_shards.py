@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from laion_eo.builtin.exact_scan import ExactScan
 from laion_eo.pipeline import run
 from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pipeline.runner import Runner
+from laion_eo.pipeline.stages.neighbors import NeighborsStage
 from laion_eo.registry import Registry
 from laion_eo.types import JSON, Embeddings, Neighbors
 
@@ -63,6 +65,31 @@ def test_a_failed_search_goes_on_after_its_last_shard(
     again = run(sharded, tmp_path / "run", registry=registry)
     assert searched == [0, 1, 2, 3, 3, 4, 5]
     assert neighbors(again.folder) == neighbors(whole.folder)
+
+
+def test_what_a_worker_found_raises_its_own_floor(
+    sharded: dict[str, JSON], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a cluster, the floor that comes with a shard is as old as the last joined group."""
+    data = sharded | {"retriever": sharded["retriever"] | {"k": 4}}
+    run(data, tmp_path, registry=registry)
+    floors: list[NDArray[np.float32]] = []
+    plain: Search = ExactScan.search_shard
+
+    def listening(
+        self: ExactScan, queries: Embeddings, k: int, shard: int, floor: NDArray[np.float32]
+    ) -> Neighbors:
+        floors.append(floor)
+        return plain(self, queries, k, shard, floor)
+
+    monkeypatch.setattr(ExactScan, "search_shard", listening)
+    runner = Runner(data, tmp_path, (), registry)
+    stage = next(stage for stage in runner.stages if isinstance(stage, NeighborsStage))
+    nothing = np.full(len(stage._queries[1]), -np.inf, np.float32)
+    found = [stage.search_shard((shard, nothing)) for shard in range(2)]
+    runner.bench.close()
+    np.testing.assert_array_equal(floors[0], nothing)
+    np.testing.assert_array_equal(floors[1], found[0].scores[:, -1])
 
 
 SLOW = """

@@ -148,7 +148,8 @@ class ExactScan(ShardedRetriever):
         """Yield the pieces of a shard; the next one is read while one is compared."""
         start = shard * self.config.shard_rows
         stop = min(start + self.config.shard_rows, self._pool.rows)
-        each = (self.config.memory_mb << 20) // PIECES_IN_MEMORY // (4 * max(dim, 1))
+        itemsize = 4 if self.config.normalize else self._pool.itemsize
+        each = (self.config.memory_mb << 20) // PIECES_IN_MEMORY // (itemsize * max(dim, 1))
         pieces = self._pool.pieces(start, stop, min(MAX_ROWS, max(1, each)))
         with ThreadPoolExecutor(1, "reader") as reader:
             ahead = reader.submit(next, pieces, None)

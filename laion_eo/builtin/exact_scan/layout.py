@@ -106,6 +106,11 @@ class Pool:
         """Bytes that one search reads."""
         return sum(file.size for file in self._layout.vectors)
 
+    @property
+    def itemsize(self) -> int:
+        """Bytes that a number of a vector has in memory, at most."""
+        return max((reader.itemsize for reader in self.readers), default=1)
+
     def files(self) -> list[Stored]:
         """Return every file of the pool."""
         return [*self._layout.vectors, *(self.metadata.files if self.metadata else ())]
@@ -141,11 +146,16 @@ class Pool:
                 )
 
     def pieces(self, start: int, stop: int, step: int) -> Iterator[Piece]:
-        """Yield the rows ``start`` to ``stop``, at most ``step`` at a time, file by file."""
+        """Yield the rows ``start`` to ``stop``, at most ``step`` at a time, file by file.
+
+        The pieces of a file are alike: their guesses too, and memory is used again.
+        """
         for reader, begins in zip(self.readers, self.starts[:-1].tolist(), strict=True):
             first, last = max(start - begins, 0), min(stop - begins, reader.rows)
-            row = first
-            for vectors in reader.read(first, last, step) if first < last else ():
+            if first >= last:
+                continue
+            row, cuts = first, -(-(last - first) // step)
+            for vectors in reader.read(first, last, -(-(last - first) // cuts)):
                 yield Piece(vectors, begins + row, str(reader.source), row)
                 row += len(vectors)
 

@@ -1,24 +1,18 @@
-"""Cheap products with a proven error, and exact scores for the pairs that survive them.
-
-The score of a query q and a row x is *the float32 nearest to their exact dot product*. It depends
-on nothing else: not on the size of blocks, the engine, the device or the number of threads.
+"""Cheap products with a proven error.
 
 A cheap product a(q, x) in bfloat16 or float32 differs from q.x by at most a margin m(q), so that a
-pair with a(q, x) < t - m(q) is proven to score below t. What is left is summed in float64, and the
-few sums too close to a rounding boundary of float32 are summed without any error.
+pair with a(q, x) < t - m(q) is proven to score below t (Cauchy and Schwarz: q.x - q'.x' is
+(q - q').x + q'.(x - x'), with q' and x' the rounded vectors).
 """
 
 from __future__ import annotations
 
-import math
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,35 +21,37 @@ from laion_eo.types import Embeddings
 
 Device = Literal["auto", "cpu", "cuda"]
 Floats = NDArray[np.float32]
-Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 MAX_LENGTH = 1.03
 """Longest row that a margin covers; the scan refuses longer ones."""
-BFLOAT16 = 2.0**-9
-"""Relative error of rounding to bfloat16 (8 bits of significand)."""
 FLOAT32 = 2.0**-24
-DENSE = 0.2
-"""Share of survivors in a block above which one whole float64 product is cheaper than gathering."""
+"""Relative error of rounding to float32."""
+SLACK = 1e-6
+"""Added to every margin, for the rounding of the margins themselves."""
+QUERIES_TOGETHER = 128
+"""Queries whose scores one thread looks at in one go: what stays in a core's cache."""
 
 
-def threads() -> int:
-    """Return how many threads this process may use: ``OMP_NUM_THREADS``, or all its cores."""
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return int(limit) if limit.isdigit() and int(limit) else len(os.sched_getaffinity(0))
+class Hits(NamedTuple):
+    """Pairs that may reach their thresholds: int64 (m,), int64 (m,), and cheap scores (m,)."""
+
+    queries: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    scores: Floats
 
 
 class Product(ABC):
     """Cheap scores of all queries with a block of rows, and what they prove.
 
     Args:
-        queries: float32, (n, dim), rows of length at most :data:`MAX_LENGTH`.
+        threads: Who looks at the scores.
     """
 
     margin: Floats
-    """(n,): how far a cheap score may lie below the true one."""
+    """(n,): how far the cheap score of a row seen so far may lie from the true one."""
 
-    def __init__(self, queries: Embeddings) -> None:
-        self.dim = queries.shape[1]
+    def __init__(self, threads: Executor) -> None:
+        self._threads = threads
 
     @abstractmethod
     def scores(self, block: Floats) -> Any:
@@ -68,30 +64,52 @@ class Product(ABC):
         """
 
     @abstractmethod
-    def may_reach(self, scores: Any, thresholds: Floats) -> NDArray[np.bool_]:
-        """Return (n, rows): False where a pair is proven to score below its query's threshold."""
+    def reaching(self, scores: Any, thresholds: Floats) -> Hits:
+        """Return all pairs but those that are proven to score below their query's threshold."""
+
+    @abstractmethod
+    def reaches(self, query: int, scores: Floats, threshold: float) -> NDArray[np.bool_]:
+        """Return where the cheap scores of one query leave its threshold within reach, (m,)."""
 
     @abstractmethod
     def ranked(self, scores: Any, place: int) -> Floats:
-        """Return each query's cheap score at a place (1 is the best); a guess, nothing proven."""
+        """Return each query's cheap score at a place (1 is the best)."""
+
+    def _look(self, values: NDArray[Any], floors: NDArray[Any]) -> Hits:
+        """Return where values, (n, rows), reach the floors, (n,), by all threads."""
+
+        def look(start: int) -> tuple[NDArray[Any], ...]:
+            part = values[start : start + QUERIES_TOGETHER]
+            floor = floors[start : start + QUERIES_TOGETHER, None]
+            flat = np.flatnonzero(part >= floor)
+            query, row = np.divmod(flat, max(1, part.shape[1]))
+            return query + start, row, part.reshape(-1)[flat]
+
+        parts = self._threads.map(look, range(0, max(1, len(values)), QUERIES_TOGETHER))
+        return Hits(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 class Float32Product(Product):
     """numpy alone: float32 products, half as fast as bfloat16 where the processor has that."""
 
-    def __init__(self, queries: Embeddings) -> None:
-        super().__init__(queries)
+    def __init__(self, queries: Embeddings, threads: Executor) -> None:
+        super().__init__(threads)
         self._queries = queries
         worst = 2 * queries.shape[1] * FLOAT32 * MAX_LENGTH**2
-        self.margin = np.full(len(queries), worst + 1e-6, np.float32)
+        self.margin = np.full(len(queries), worst + SLACK, np.float32)
 
     def scores(self, block: Floats) -> Floats:
         """Return float32 scores, (n, rows)."""
         return self._queries @ block.T
 
-    def may_reach(self, scores: Floats, thresholds: Floats) -> NDArray[np.bool_]:
-        """Return (n, rows)."""
-        return scores >= (thresholds - self.margin)[:, None]
+    def reaching(self, scores: Floats, thresholds: Floats) -> Hits:
+        """Return all pairs but those proven to be below."""
+        return self._look(scores, thresholds - self.margin)
+
+    def reaches(self, query: int, scores: Floats, threshold: float) -> NDArray[np.bool_]:
+        """Return where a threshold is within reach."""
+        reached: NDArray[np.bool_] = scores >= np.float32(threshold) - self.margin[query]
+        return reached
 
     def ranked(self, scores: Floats, place: int) -> Floats:
         """Return each query's cheap score at a place."""
@@ -101,18 +119,18 @@ class Float32Product(Product):
 class BFloat16Product(Product):
     """torch: bfloat16 products with float32 sums, on the CPU or a CUDA device."""
 
-    def __init__(self, queries: Embeddings, device: str) -> None:
+    def __init__(self, queries: Embeddings, threads: Executor, device: str) -> None:
         import torch
 
-        super().__init__(queries)
+        super().__init__(threads)
         self._device = torch.device(device)
-        whole = torch.from_numpy(np.require(queries, requirements=["C", "W"]))
-        self._queries = whole.to(self._device, torch.bfloat16)
-        # What rounding the queries costs is measured; for the rows the worst case is assumed. The
-        # sums: a tensor core may truncate where IEEE rounds, hence 4 and not 1.
-        lost = torch.linalg.vector_norm(whole - self._queries.cpu().float(), dim=1).numpy()
-        rows = MAX_LENGTH**2 * (1 + BFLOAT16) * (BFLOAT16 + 4 * queries.shape[1] * FLOAT32)
-        self.margin = (lost * MAX_LENGTH + rows + 1e-6).astype(np.float32)
+        whole = torch.from_numpy(np.require(queries, requirements=["C", "W"])).to(self._device)
+        self._queries, lost = _to_bfloat16(whole)
+        # The sums: a tensor core may truncate where IEEE rounds, hence 4 and not 1.
+        sums = MAX_LENGTH**2 * 4 * queries.shape[1] * FLOAT32
+        self._of_queries = lost.cpu().numpy() * MAX_LENGTH + sums + SLACK
+        self._of_rows = 0.0
+        self.margin = self._of_queries.astype(np.float32)
         self._buffer = torch.empty(0, dtype=torch.bfloat16, device=self._device)
 
     def scores(self, block: Floats) -> Any:
@@ -123,7 +141,11 @@ class BFloat16Product(Product):
         """
         import torch
 
-        rows = torch.from_numpy(block).to(self._device, non_blocking=True).to(torch.bfloat16)
+        rows, lost = _to_bfloat16(torch.from_numpy(block).to(self._device))
+        worst = float(lost.max()) * MAX_LENGTH if len(block) else 0.0
+        if worst > self._of_rows:
+            self._of_rows = worst
+            self.margin = (self._of_queries + worst).astype(np.float32)
         size = len(self._queries) * len(rows)
         if len(self._buffer) < size:
             self._buffer = torch.empty(size, dtype=torch.bfloat16, device=self._device)
@@ -131,26 +153,42 @@ class BFloat16Product(Product):
         with _whole_sums():
             return torch.mm(self._queries, rows.T, out=out)
 
-    def may_reach(self, scores: Any, thresholds: Floats) -> NDArray[np.bool_]:
-        """Return (n, rows)."""
+    def reaching(self, scores: Any, thresholds: Floats) -> Hits:
+        """Return all pairs but those proven to be below."""
         import torch
 
         floor = torch.from_numpy(thresholds - self.margin).to(torch.bfloat16)
         if self._device.type == "cpu" and bool((floor > 0).all()):
             # Positive floats order as their bits do, and numpy compares 16-bit integers ten times
             # faster than torch does bfloat16. Negative scores are negative integers: below.
-            reached: NDArray[np.bool_] = np.greater_equal(
-                scores.view(torch.int16).numpy(), floor.view(torch.int16).numpy()[:, None]
-            )
-            return reached
-        mask: NDArray[np.bool_] = (scores >= floor.to(self._device)[:, None]).cpu().numpy()
-        return mask
+            found = self._look(scores.view(torch.int16).numpy(), floor.view(torch.int16).numpy())
+            return found._replace(scores=(found.scores.astype(np.int32) << 16).view(np.float32))
+        mask = scores >= floor.to(self._device)[:, None]
+        query, row = mask.nonzero(as_tuple=True)
+        return Hits(*(part.cpu().numpy() for part in (query, row, scores[mask].float())))
+
+    def reaches(self, query: int, scores: Floats, threshold: float) -> NDArray[np.bool_]:
+        """Return where a threshold is within reach."""
+        import torch
+
+        floor = torch.tensor(np.float32(threshold) - self.margin[query]).to(torch.bfloat16)
+        reached: NDArray[np.bool_] = scores >= float(floor)
+        return reached
 
     def ranked(self, scores: Any, place: int) -> Floats:
         """Return each query's cheap score at a place."""
         best = scores.float().topk(place, dim=1, sorted=True).values[:, -1]
         ranked: Floats = best.cpu().numpy()
         return ranked
+
+
+def _to_bfloat16(whole: Any) -> tuple[Any, Any]:
+    """Return float32 vectors, (m, dim), in bfloat16, and the length of what each lost, (m,)."""
+    import torch
+
+    low = whole.to(torch.bfloat16)
+    lost = low.float().sub_(whole)
+    return low, torch.linalg.vector_norm(lost, dim=1)
 
 
 @contextmanager
@@ -167,11 +205,12 @@ def _whole_sums() -> Iterator[None]:
         matmul.allow_bf16_reduced_precision_reduction = before
 
 
-def make_product(queries: Embeddings, device: Device) -> Product:
+def make_product(queries: Embeddings, threads: Executor, device: Device) -> Product:
     """Return the fastest product that can be had: torch where it is installed, else numpy.
 
     Args:
         queries: float32, (n, dim).
+        threads: Who looks at the scores.
         device: ``auto``: CUDA if there is a device.
 
     Raises:
@@ -180,12 +219,12 @@ def make_product(queries: Embeddings, device: Device) -> Product:
     try:
         import torch
     except ImportError:
-        return Float32Product(queries)
+        return Float32Product(queries, threads)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu" and not _multiplies_bfloat16():
-        return Float32Product(queries)
-    return BFloat16Product(queries, device)
+        return Float32Product(queries, threads)
+    return BFloat16Product(queries, threads, device)
 
 
 def _multiplies_bfloat16() -> bool:
@@ -193,64 +232,3 @@ def _multiplies_bfloat16() -> bool:
     about = Path("/proc/cpuinfo")
     flags = about.read_text().split() if about.is_file() else []
     return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
-class ExactScores:
-    """Correctly rounded scores of chosen pairs, gathered and summed by all threads.
-
-    Args:
-        queries: float32, (n, dim).
-    """
-
-    def __init__(self, queries: Embeddings) -> None:
-        self._queries = queries
-        self._wide = queries.astype(np.float64)
-        self._pool = ThreadPoolExecutor(threads(), "exact-scores")
-        self._doubt = queries.shape[1] * 2.0**-52 * MAX_LENGTH**2
-
-    def close(self) -> None:
-        """Stop the threads."""
-        self._pool.shutdown()
-
-    def __call__(self, block: Floats, pairs: Pairs) -> Floats:
-        """Return float32 scores, (m,).
-
-        Args:
-            block: float32, (rows, dim).
-            pairs: Indices of queries, ascending, and of rows: int64, (m,) each.
-        """
-        sums = np.empty(len(pairs[0]), np.float64)
-        if len(sums) > DENSE * len(self._wide) * len(block):
-            sums[:] = (self._wide @ block.T.astype(np.float64))[pairs]
-        else:
-            queries, starts = np.unique(pairs[0], return_index=True)
-            bounds = [*starts.tolist(), len(sums)]
-            runs = [
-                (query, *ends)
-                for query, ends in zip(queries.tolist(), pairwise(bounds), strict=True)
-            ]
-            every = 4 * threads()
-            jobs = [runs[i::every] for i in range(every)]
-            list(self._pool.map(lambda job: self._gather(block, pairs[1], sums, job), jobs))
-        return self._round(block, pairs, sums)
-
-    def _gather(
-        self,
-        block: Floats,
-        rows: NDArray[np.int64],
-        sums: NDArray[np.float64],
-        runs: Sequence[tuple[int, int, int]],
-    ) -> None:
-        for query, start, stop in runs:
-            wide = block.take(rows[start:stop], axis=0).astype(np.float64)
-            np.dot(wide, self._wide[query], out=sums[start:stop])
-
-    def _round(self, block: Floats, pairs: Pairs, sums: NDArray[np.float64]) -> Floats:
-        """Round to float32; a sum whose error could change the outcome is made again, exactly."""
-        rounded = sums.astype(np.float32)
-        below, above = sums - self._doubt, sums + self._doubt
-        for i in np.flatnonzero(below.astype(np.float32) != above.astype(np.float32)):
-            # A product of two float32 is exact in float64, and fsum adds without error.
-            left = self._queries[pairs[0][i]].astype(np.float64)
-            rounded[i] = np.float32(math.fsum(left * block[pairs[1][i]].astype(np.float64)))
-        return rounded

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from laion_eo.builtin.exact_scan.products import Device, ExactScores, Floats, make_product
-from laion_eo.builtin.topk import MAX_QUERIES, TopK
+from laion_eo.builtin.exact_scan.products import Device, Floats, make_product
+from laion_eo.builtin.exact_scan.scoring import ROWS_TOGETHER, ExactScores, gather
+from laion_eo.builtin.topk import MAX_QUERIES, Candidates, TopK
 from laion_eo.errors import DataError
 from laion_eo.types import Embeddings, Neighbors
 
-BLOCK_SCORES = 1 << 26
-"""Scores that are looked at together: 128 MB in bfloat16."""
-BLOCK_ROWS = 1 << 15
-"""Rows that are looked at together at most: 96 MB in float32 at 768 dimensions."""
+BLOCK_SCORES = 1 << 24
+"""Scores that are looked at together: 32 MB in bfloat16."""
+BLOCK_ROWS = 1 << 13
+"""Rows that are looked at together at most: 24 MB in float32 at 768 dimensions."""
+QUERIES_TOGETHER = 32
+"""Queries of one task of a thread."""
+MAX_WAITING = 1 << 22
+"""Pairs that may wait for their exact scores, beside 4 k of each query."""
 UNIT_TOLERANCE = 2e-2
 """Float16 vectors are off by less than 1e-3; anything past this was never normalised."""
 SAFETY = 5.5
@@ -72,18 +80,19 @@ class Scanner:
         self._k = k
         self._counts = counts
         self._device = device
-        self._product = make_product(queries, device)
+        self._threads = ThreadPoolExecutor(threads(), "scan")
+        self._product = make_product(queries, self._threads, device)
         self._exact = ExactScores(queries)
 
     def close(self) -> None:
         """Stop the threads."""
-        self._exact.close()
+        self._threads.shutdown()
 
     def scan(self, piece: Piece, floor: Floats) -> Neighbors:
         """Return the neighbours of a piece that reach the floor, at most k of each query.
 
-        Thresholds are guessed from the part of the piece seen so far, so that few pairs are scored
-        exactly. Whether each guess was safe shows at the end, and queries for which it was not are
+        Thresholds are guessed from the part of the piece seen so far, so that few pairs are looked
+        at twice. Whether each guess was safe shows at the end, and queries for which it was not are
         looked at again with what is proven by then.
 
         Args:
@@ -122,24 +131,31 @@ class Scanner:
         The blocks are drawn at random (and always alike), so that what is seen of the piece is a
         fair sample of it, however the pool is sorted.
         """
-        rows = len(piece.vectors)
-        each = min(BLOCK_ROWS, max(1, BLOCK_SCORES // max(1, len(self._queries))))
-        blocks = max(1, math.ceil(rows / each))
-        order = np.random.default_rng(0).permutation(rows)
-        threshold = floor
-        for number, drawn in enumerate(np.array_split(order, blocks)):
-            places = np.sort(drawn)
-            block = self._read(piece, places)
-            scores = self._product.scores(block)
-            if guess and number == 0 and (place := self._place(len(block), rows)):
+        queries, total = len(self._queries), len(piece.vectors)
+        order = np.random.default_rng(0).permutation(total)
+        each = min(BLOCK_ROWS, max(1, BLOCK_SCORES // max(1, queries)))
+        blocks = math.ceil(total / each)
+        limit = 4 * self._k * queries + MAX_WAITING
+        threshold, waiting = floor, Candidates(queries, self._threads)
+        for number in range(blocks):
+            start, stop = total * number // blocks, total * (number + 1) // blocks
+            places = order[start:stop]
+            scores = self._product.scores(self._read(piece, places))
+            place = self._place(stop, total) if guess else 0
+            if place and number == 0:
                 guessed = self._product.ranked(scores, place) - self._product.margin
                 threshold = np.maximum(threshold, guessed)
-            self._add(block, places, scores, threshold, best)
-            # At 2, 4, 8, ... blocks the sample has doubled: guess again, from exact scores.
-            doubled = (number + 1) & number == 0
-            seen = rows * (number + 1) // blocks
-            if guess and doubled and (place := self._place(seen, rows)):
-                threshold = np.maximum(threshold, best.rank(place))
+            found = self._product.reaching(scores, threshold)
+            waiting.add(found.queries, places[found.rows], found.scores)
+            if place and (number + 1) & number == 0:
+                # At 2, 4, 8, ... blocks the sample has doubled: guess again.
+                guessed = waiting.rank(place) - self._product.margin
+                threshold = np.maximum(threshold, guessed)
+            if waiting.count > limit or number == blocks - 1:
+                self._settle(piece, waiting, best)
+                waiting = Candidates(queries, self._threads)
+        self._counts.rows += total
+        self._counts.pairs += total * queries
         return threshold
 
     def _place(self, seen: int, rows: int) -> int:
@@ -147,48 +163,68 @@ class Scanner:
 
         Of the k best of all rows, k * seen / rows are expected among those seen.
         """
-        expected = self._k * seen / rows
-        place = math.ceil(expected + SAFETY * math.sqrt(expected * (1 - seen / rows)) + 1)
+        expected = self._k * seen / max(rows, 1)
+        place = math.ceil(expected + SAFETY * math.sqrt(expected * (1 - seen / max(rows, 1))) + 1)
         return place if place < min(seen, self._k) else min(self._k, seen) * (seen >= self._k)
 
-    def _add(
-        self,
-        block: Floats,
-        places: NDArray[np.int64],
-        scores: object,
-        threshold: Floats,
-        best: TopK,
-    ) -> None:
-        flat = np.flatnonzero(self._product.may_reach(scores, threshold))
-        query, row = np.divmod(flat, max(1, len(block)))
-        exact = self._exact(block, (query, row))
-        good = exact >= threshold[query]
-        best.add(query[good], places[row[good]], exact[good])
-        self._counts.pairs_scored += len(flat)
+    def _settle(self, piece: Piece, waiting: Candidates, best: TopK) -> None:
+        """Score exactly what may be among the k best of those that wait."""
+        waiting.sort()
+
+        def settle(first: int) -> int:
+            several = range(first, min(first + QUERIES_TOGETHER, len(self._queries)))
+            return sum(self._settle_one(piece, query, waiting, best) for query in several)
+
+        starts = range(0, len(self._queries), QUERIES_TOGETHER)
+        self._counts.pairs_scored += sum(self._threads.map(settle, starts))
+
+    def _settle_one(self, piece: Piece, query: int, waiting: Candidates, best: TopK) -> int:
+        """Score the k best of one query by their cheap scores, and then what they leave open."""
+        rows, cheap = waiting.of(query)
+        head = rows[: self._k]
+        proven = best.add(query, head, self._exact(piece.vectors, query, head))
+        tail = rows[self._k :][self._product.reaches(query, cheap[self._k :], proven)]
+        best.add(query, tail, self._exact(piece.vectors, query, tail))
+        return len(head) + len(tail)
 
     def _read(self, piece: Piece, places: NDArray[np.int64]) -> Floats:
-        """Return some rows as float32, checked."""
-        block: Floats = piece.vectors[places].astype(np.float32, copy=False)
-        lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
-        good = np.abs(lengths - 1.0) <= UNIT_TOLERANCE  # False for NaN too
-        if not good.all():
-            place = int(np.argmin(good))
-            row = piece.first_row + int(places[place])
+        """Return some rows in float32, checked."""
+        block = np.empty((len(places), piece.vectors.shape[1]), np.float32)
+
+        def read(start: int) -> list[tuple[int, float]]:
+            stop = start + ROWS_TOGETHER
+            part, here = block[start:stop], places[start:stop]
+            gather(piece.vectors, here, part)
+            lengths = np.sqrt(np.einsum("ij,ij->i", part, part))
+            bad = ~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE)  # NaN is bad too
+            return list(zip(here[bad].tolist(), lengths[bad].tolist(), strict=True))
+
+        found = [*chain.from_iterable(self._threads.map(read, range(0, len(block), ROWS_TOGETHER)))]
+        if found:
+            place, length = min(found)
             raise DataError(
-                f"{piece.source}: the vector of row {row} has length {lengths[place]:.4g}, not 1; "
-                "set normalize = true, or mend the pool."
+                f"{piece.source}: the vector of row {piece.first_row + place} has length "
+                f"{length:.4g}, not 1; set normalize = true, or mend the pool."
             )
-        self._counts.rows += len(block)
-        self._counts.pairs += len(block) * len(self._queries)
         return block
+
+
+def threads() -> int:
+    """Return how many threads this process may use: ``OMP_NUM_THREADS``, or all its cores."""
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return int(limit) if limit.isdigit() and int(limit) else len(os.sched_getaffinity(0))
 
 
 def unit(piece: Piece) -> Piece:
     """Return the piece with every vector scaled to length 1, in float32; NaN stays NaN."""
-    wide = piece.vectors.astype(np.float64)
-    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return replace(piece, vectors=(wide / lengths).astype(np.float32))
+    scaled = np.empty_like(piece.vectors, np.float32)
+    for start in range(0, len(scaled), ROWS_TOGETHER):
+        stop = start + ROWS_TOGETHER
+        wide = piece.vectors[start:stop].astype(np.float64)
+        lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scaled[start:stop] = wide / lengths
+    return replace(piece, vectors=scaled)
 
 
 def batches(queries: int) -> list[slice]:

@@ -114,9 +114,19 @@ class NeighborsStage(Stage):
         """
         retriever = self.bench.ready(self.bench.one(Retriever))
         assert isinstance(retriever, ShardedRetriever)
-        vectors = self._queries[1]
-        found = retriever.search_shard(vectors, retriever.config.k, *task)
-        return check_neighbors(retriever, found, len(vectors), retriever.config.k)
+        vectors, k = self._queries[1], retriever.config.k
+        shard, floor = task
+        # The best of the shards that this process did are as good a floor as the task's.
+        found = retriever.search_shard(vectors, k, shard, np.maximum(floor, self._best.min(axis=1)))
+        found = check_neighbors(retriever, found, len(vectors), k)
+        both = np.concatenate([self._best, found.scores], axis=1)
+        self._best = np.partition(both, k, axis=1)[:, k:]
+        return found
+
+    @cached_property
+    def _best(self) -> NDArray[np.float32]:
+        """The k best scores of each query that this process knows, in no order."""
+        return no_neighbors(len(self._queries[1]), self.bench.one(Retriever).config.k).scores
 
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the hits, and the anchors that had any."""
