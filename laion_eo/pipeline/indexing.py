@@ -71,11 +71,10 @@ def index(
 ) -> IndexResult:
     """Embed a pool of pictures: the Python face of ``laion-eo index``.
 
-    The pool is a folder of images; a folder of webdataset tars; or a parquet file of URLs, or a
-    folder of such files, which a downloader fetches. In a folder of images captions come from a
-    table (``metadata.csv``, ``metadata.parquet`` or ``pairs.csv`` with a column ``file`` or
-    ``file_name``, and ``caption`` or ``text``), or else from a text file beside each image
-    (``cat.txt`` for ``cat.jpg``). A stopped indexing goes on.
+    The pool is a folder of images, a folder of webdataset tars, or a parquet file of URLs (or a
+    folder of such files), which are fetched. In a folder of images captions come from a table
+    (``metadata.csv``, ``metadata.parquet`` or ``pairs.csv`` with a column ``file`` or ``file_name``,
+    and ``caption`` or ``text``), or from a text file beside each image. A stopped indexing goes on.
 
     Args:
         pool: The folder, or the parquet file.
@@ -99,7 +98,7 @@ def index(
         model = _create(registry, Embedder, embedder or {"use": "open-clip"}, context)
         fetch = _create(registry, Downloader, downloader or {"use": "http"}, context)
         source = open_source(Path(pool), lambda: _ready(fetch, stack))
-        listed = source.entries()
+        listed = source.entries()  # before the model is loaded: an empty pool needs none
         prefix = url_prefix or f"{Path(pool).resolve().as_uri()}/"
         return _Indexer(source, Path(out), _ready(model, stack), prefix).run(listed)
 

@@ -74,32 +74,31 @@ def test_conflict_is_tried_again(hub: LoopbackHub, make_run: MakeRun, status: in
 
 
 @pytest.mark.parametrize(
-    ("step", "status", "error", "words"),
+    ("fault", "error", "words"),
     [
-        ("preupload", 401, ConfigError, "401, not logged in or a bad token: log in with"),
-        ("commit", 403, ConfigError, "403, the token may not do that"),
-        ("commit", 404, ConfigError, "404, no such repository"),
-        ("commit", 409, RunError, "409, something else is going on"),
-        ("commit", 412, RunError, "kept changing"),
-        ("commit", 429, RunError, "429, too many requests"),
-        ("commit", 500, RunError, "500, 5 times; run the same command again"),
-        ("upload", 0, RunError, "no answer from the Hub"),
-        ("upload", 500, RunError, "the Hub answered 500"),
+        (("preupload", 401), ConfigError, "401, not logged in or a bad token: log in with"),
+        (("commit", 403), ConfigError, "403, the token may not do that"),
+        (("commit", 404), ConfigError, "404, no such repository"),
+        (("commit", 409), RunError, "409, something else is going on"),
+        (("commit", 412), RunError, "kept changing"),
+        (("commit", 429), RunError, "429, too many requests"),
+        (("commit", 500), RunError, "500, 5 times; run the same command again"),
+        (("upload", 0), RunError, "no answer from the Hub"),
+        (("upload", 500), RunError, "the Hub answered 500"),
     ],
 )
 def test_lasting_fault_is_one_line_and_publishes_nothing(
     hub: LoopbackHub,
     make_run: MakeRun,
     caplog: pytest.LogCaptureFixture,
-    step: str,
-    status: int,
+    fault: tuple[str, int],
     error: type[LaionEOError],
     words: str,
 ) -> None:
     caplog.set_level("DEBUG")
     publish(make_run("ver-0"))
     before = hub.repos[REPO].branches["main"]
-    hub.faults.append(Fault(*STEPS[step], status=status, times=1000))
+    hub.faults.append(Fault(*STEPS[fault[0]], status=fault[1], times=1000))
     with pytest.raises(error, match=words) as caught:
         publish(make_run("ver-1", 30), tag="v1")
     assert "\n" not in str(caught.value)
