@@ -73,8 +73,8 @@ def index(
 
     The pool is a folder of images, a folder of webdataset tars, or a parquet file of URLs (or a
     folder of such files), which are fetched. In a folder of images captions come from a table
-    (``metadata.csv``, ``metadata.parquet`` or ``pairs.csv`` with a column ``file`` or ``file_name``,
-    and ``caption`` or ``text``), or from a text file beside each image. A stopped indexing goes on.
+    (``metadata.csv``, ``metadata.parquet`` or ``pairs.csv``; columns ``file`` or ``file_name``, and
+    ``caption`` or ``text``), or from a text file beside each image. A stopped indexing goes on.
 
     Args:
         pool: The folder, or the parquet file.
