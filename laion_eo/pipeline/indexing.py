@@ -73,9 +73,8 @@ def index(
 
     The pool is a folder of images; a folder of webdataset tars; or a parquet file of URLs, or a
     folder of such files, which a downloader fetches. In a folder of images captions come from a
-    table (``metadata.csv``, ``metadata.parquet`` or ``pairs.csv`` with a column ``file`` or
-    ``file_name``, and ``caption`` or ``text``), or else from a text file beside each image
-    (``cat.txt`` for ``cat.jpg``). A stopped indexing goes on.
+    table (``metadata.csv``, ``metadata.parquet`` or ``pairs.csv``), or else from a text file beside
+    each image (``cat.txt`` for ``cat.jpg``). A stopped indexing goes on.
 
     Args:
         pool: The folder, or the parquet file.

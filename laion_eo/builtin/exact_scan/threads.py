@@ -25,6 +25,7 @@ def start_threads() -> ThreadPoolExecutor:
     ready = Barrier(count)
 
     def alone(_: int) -> None:
+        torch.get_num_threads()  # a thread's first question sets its number to everyone's
         torch.set_num_threads(1)
         ready.wait()  # so that each thread comes here once
 
