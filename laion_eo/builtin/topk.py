@@ -128,8 +128,8 @@ class TopK:
     def __init__(self, queries: int, k: int) -> None:
         self._keys = np.full((queries, k), _NONE, np.uint64)
 
-    def add(self, query: int, rows: Integers, scores: Floats) -> float:
-        """Take rows of one query; return its k-th best score then, -inf where there are fewer.
+    def add(self, query: int, rows: Integers, scores: Floats) -> None:
+        """Take rows of one query.
 
         Args:
             query: Its number.
@@ -143,7 +143,10 @@ class TopK:
             keys = np.concatenate([mine, keys])
         keys.sort()
         mine[:] = keys[: len(mine)]
-        return float(self._unpacked(mine[-1:])[0])
+
+    def worst(self, query: int) -> float:
+        """Return the k-th best score of one query so far; -inf where there are fewer."""
+        return float(self._unpacked(self._keys[query, -1:])[0])
 
     @staticmethod
     def _unpacked(keys: Keys) -> Floats:

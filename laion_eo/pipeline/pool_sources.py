@@ -74,7 +74,10 @@ def _decoded(entry: Listed, read: Callable[[], bytes]) -> Loaded:
 
 
 class FolderSource(PoolSource):
-    """Image files, with captions in a table or in a text file beside each."""
+    """Image files, with captions in a table or in a text file beside each.
+
+    A table has a column ``file`` or ``file_name``, and ``caption`` or ``text``.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -15,6 +15,7 @@ from laion_eo.builtin.exact_scan.products import (
 )
 from laion_eo.builtin.exact_scan.scan import Counts, Piece, Scanner
 from laion_eo.builtin.exact_scan.scoring import ExactScores, gather
+from laion_eo.builtin.exact_scan.threads import start_threads
 from laion_eo.builtin.topk import Candidates, TopK
 from laion_eo.testing import random_unit
 
@@ -156,3 +157,20 @@ def test_few_pairs_wait_for_their_exact_scores(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(found.ids, np.argsort(-scores, axis=1, kind="stable")[:, :10])
     assert max(waited) <= 4 * 10 * 30 + 30 * 50
     assert len(waited) > 1
+
+
+def test_torch_works_alone_in_each_thread_and_as_before_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with start_threads() as pool:
+            assert [*pool.map(lambda _: torch.get_num_threads(), range(8))] == 8 * [1]
+        assert torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(before)

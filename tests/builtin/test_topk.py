@@ -32,8 +32,8 @@ def test_the_k_best_as_a_plain_sort_whatever_the_order_and_ties(block: int, valu
     for query in range(4):
         for start in range(0, 100, block):
             rows = order[start : start + block]
-            worst = best.add(query, rows, scores[query, rows])
-        assert worst == sorted_outright(scores[query])[1][8]
+            best.add(query, rows, scores[query, rows])
+        assert best.worst(query) == sorted_outright(scores[query])[1][8]
     found = best.result(first_id=1000)
     for query in range(4):
         rows_there, expected = sorted_outright(scores[query])
@@ -43,9 +43,10 @@ def test_the_k_best_as_a_plain_sort_whatever_the_order_and_ties(block: int, valu
 
 def test_fewer_rows_than_k_end_in_minus_one() -> None:
     best = TopK(3, 3)
-    assert best.add(0, np.array([0, 1]), np.array([0.1, 0.3], np.float32)) == -np.inf
-    assert best.add(2, np.array([0]), np.array([-0.2], np.float32)) == -np.inf
-    assert best.add(2, np.array([1]), np.array([0.0], np.float32)) == -np.inf
+    best.add(0, np.array([0, 1]), np.array([0.1, 0.3], np.float32))
+    best.add(2, np.array([0]), np.array([-0.2], np.float32))
+    best.add(2, np.array([1]), np.array([0.0], np.float32))
+    assert [best.worst(query) for query in range(3)] == 3 * [-np.inf]
     found = best.result()
     assert found.ids.tolist() == [[1, 0, -1], [-1, -1, -1], [1, 0, -1]]
     assert found.scores[2].tolist() == pytest.approx([0.0, -0.2, -np.inf])

@@ -52,6 +52,7 @@ class Product(ABC):
 
     def __init__(self, threads: Executor) -> None:
         self._threads = threads
+        self._mask = np.empty(0, np.bool_)
 
     @abstractmethod
     def scores(self, block: Floats) -> Any:
@@ -77,11 +78,15 @@ class Product(ABC):
 
     def _look(self, values: NDArray[Any], floors: NDArray[Any]) -> Hits:
         """Return where values, (n, rows), reach the floors, (n,), by all threads."""
+        if self._mask.size < values.size:
+            self._mask = np.empty(values.size, np.bool_)
+        mask = self._mask[: values.size].reshape(values.shape)
 
         def look(start: int) -> tuple[NDArray[Any], ...]:
             part = values[start : start + QUERIES_TOGETHER]
             floor = floors[start : start + QUERIES_TOGETHER, None]
-            flat = np.flatnonzero(part >= floor)
+            reached = mask[start : start + QUERIES_TOGETHER]
+            flat = np.flatnonzero(np.greater_equal(part, floor, out=reached))
             query, row = np.divmod(flat, max(1, part.shape[1]))
             return query + start, row, part.reshape(-1)[flat]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from laion_eo.builtin.exact_scan.products import Device, Floats, make_product
 from laion_eo.builtin.exact_scan.scoring import ROWS_TOGETHER, ExactScores, gather
+from laion_eo.builtin.exact_scan.threads import start_threads
 from laion_eo.builtin.topk import MAX_QUERIES, Candidates, TopK
 from laion_eo.errors import DataError
 from laion_eo.types import Embeddings, Neighbors
@@ -53,7 +52,7 @@ class Piece:
     """Consecutive rows of one file, in memory.
 
     Attributes:
-        vectors: (rows, dim), float16 or float32.
+        vectors: (rows, dim), of any float.
         first_id: Row number of the first in the pool.
         source: The file, for messages.
         first_row: Row number of the first in the file.
@@ -80,7 +79,7 @@ class Scanner:
         self._k = k
         self._counts = counts
         self._device = device
-        self._threads = ThreadPoolExecutor(threads(), "scan")
+        self._threads = start_threads()
         self._product = make_product(queries, self._threads, device)
         self._exact = ExactScores(queries)
 
@@ -181,10 +180,12 @@ class Scanner:
     def _settle_one(self, piece: Piece, query: int, waiting: Candidates, best: TopK) -> int:
         """Score the k best of one query by their cheap scores, and then what they leave open."""
         rows, cheap = waiting.of(query)
-        head = rows[: self._k]
-        proven = best.add(query, head, self._exact(piece.vectors, query, head))
-        tail = rows[self._k :][self._product.reaches(query, cheap[self._k :], proven)]
-        best.add(query, tail, self._exact(piece.vectors, query, tail))
+        head = np.sort(rows[: self._k])  # gathered in the order of their places
+        scores = self._exact(piece.vectors, query, head)
+        proven = max(best.worst(query), scores.min() if len(head) == self._k else -np.inf)
+        tail = np.sort(rows[self._k :][self._product.reaches(query, cheap[self._k :], proven)])
+        others = self._exact(piece.vectors, query, tail)
+        best.add(query, np.concatenate([head, tail]), np.concatenate([scores, others]))
         return len(head) + len(tail)
 
     def _read(self, piece: Piece, places: NDArray[np.int64]) -> Floats:
@@ -207,12 +208,6 @@ class Scanner:
                 f"{length:.4g}, not 1; set normalize = true, or mend the pool."
             )
         return block
-
-
-def threads() -> int:
-    """Return how many threads this process may use: ``OMP_NUM_THREADS``, or all its cores."""
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return int(limit) if limit.isdigit() and int(limit) else len(os.sched_getaffinity(0))
 
 
 def unit(piece: Piece) -> Piece:
