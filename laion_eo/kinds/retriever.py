@@ -128,6 +128,8 @@ def merge_neighbors(lower: Neighbors, higher: Neighbors) -> Neighbors:
         lower: (n, k), of the part with the lower row numbers.
         higher: (n, k), of the other part.
     """
+    if not (lower.ids >= 0).any():
+        return higher
     k = lower.ids.shape[1]
     # Most rows of a late shard bring nothing, and the others little: look only at that.
     some = np.flatnonzero((higher.ids >= 0).any(axis=1))
