@@ -1,13 +1,15 @@
 """The best of many (query, row, score) triples, exact and with deterministic ties.
 
 Equal scores go to the lower row. Triples are packed into 64-bit keys whose plain order is the order
-wanted: descending score, then ascending row. Sorting plain integers is several times faster than
-sorting by several arrays.
+wanted: ascending query, descending score, ascending row. Sorting plain integers is several times
+faster than sorting by several arrays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Executor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +26,11 @@ QUERIES_TOGETHER = 64
 _QUERY = np.uint64(32 + ROW_BITS)
 _ROW = np.uint64(ROW_BITS)
 _SIGN = np.uint32(1 << 31)
-_NONE = np.uint64(2**64 - 1)
-"""Sorts after every key."""
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
+Numbers = NDArray[np.int32]
+"""Of queries or rows: many at a time, hence half as wide."""
 Keys = NDArray[np.uint64]
 
 
@@ -44,8 +46,20 @@ def _scores(descending: NDArray[np.uint32]) -> Floats:
     return np.where(ascending & _SIGN, ascending ^ _SIGN, ~ascending).view(np.float32)
 
 
+class Hits(NamedTuple):
+    """Pairs of a query and a row: int32 (m,), int32 (m,), and their scores, float32 (m,)."""
+
+    queries: Numbers
+    rows: Numbers
+    scores: Floats
+
+    def where(self, chosen: NDArray[np.bool_]) -> Hits:
+        """Return some of them."""
+        return Hits(self.queries[chosen], self.rows[chosen], self.scores[chosen])
+
+
 class Candidates:
-    """Pairs of queries and rows with their cheap scores, to be ranked.
+    """Scored pairs of queries and rows, to be ranked.
 
     Args:
         queries: Number of queries, at most :data:`MAX_QUERIES`.
@@ -59,27 +73,69 @@ class Candidates:
         self._starts = np.arange(queries, dtype=np.uint64) << _QUERY
         # Sorted by parts, each of a few queries: by all threads, and in their caches.
         self._sorted: list[Keys] = [np.empty(0, np.uint64)] * -(-queries // QUERIES_TOGETHER)
-        self._first: Integers = np.zeros(queries, np.int64)
-        self._stop: Integers = np.zeros(queries, np.int64)
         self._waiting: list[Keys] = []
         self.count = 0
 
-    def add(self, queries: Integers, rows: Integers, scores: Floats) -> None:
-        """Take m triples, each (query, row) once.
+    def add(self, hits: Hits) -> None:
+        """Take pairs, each once.
 
         Args:
-            queries: int64, (m,), 0 to the number of queries, ascending.
-            rows: int64, (m,), 0 to :data:`MAX_ROWS`.
-            scores: float32, (m,), finite.
+            hits: Queries in ascending order, rows below :data:`MAX_ROWS`, scores finite.
         """
-        keys = queries.astype(np.uint64) << _QUERY
-        keys |= _descending(scores).astype(np.uint64) << _ROW
-        keys |= rows.astype(np.uint64)
+        keys = hits.queries.astype(np.uint64) << _QUERY
+        keys |= _descending(hits.scores).astype(np.uint64) << _ROW
+        keys |= hits.rows.astype(np.uint64)
         self._waiting.append(keys)
         self.count += len(keys)
 
-    def sort(self) -> None:
-        """Rank all that was added."""
+    def rank(self, place: int) -> Floats:
+        """Return each query's score at a place (1 is the best); -inf where there are fewer."""
+        scores = np.full(len(self._starts), -np.inf, np.float32)
+        for part, keys in enumerate(self._ranked()):
+            first, stop = self._bounds(part, keys)
+            there = np.flatnonzero(first + place - 1 < stop)
+            scores[part * QUERIES_TOGETHER + there] = _hits(keys[first[there] + place - 1]).scores
+        return scores
+
+    def split(self, place: int) -> tuple[Hits, Hits]:
+        """Return the best of each query, down to a place, and the others; queries ascending."""
+
+        def split(part: int) -> tuple[Hits, Hits]:
+            keys = self._sorted[part]
+            ahead = self._places(part) < place
+            return _hits(keys[ahead]), _hits(keys[~ahead])
+
+        ahead, behind = zip(*self._threads.map(split, range(len(self._ranked()))), strict=True)
+        return joined(ahead), joined(behind)
+
+    def keep(self, place: int) -> None:
+        """Forget what is behind a place of its query."""
+        for part, keys in enumerate(self._ranked()):
+            self._sorted[part] = keys[self._places(part) < place]
+        self.count = sum(map(len, self._sorted))
+
+    def best(self, k: int, first_id: int = 0) -> Neighbors:
+        """Return the k best of each query, best first; -1 as the id where there are fewer.
+
+        Args:
+            k: Rows wanted of each query.
+            first_id: Added to the rows to give ids.
+        """
+        scores = np.full((len(self._starts), k), -np.inf, np.float32)
+        ids = np.full((len(self._starts), k), -1, np.int64)
+
+        def unpack(part: int) -> None:
+            places = self._places(part)
+            ahead = places < k
+            hits = _hits(self._sorted[part][ahead])
+            there = hits.queries, places[ahead]
+            scores[there], ids[there] = hits.scores, hits.rows.astype(np.int64) + first_id
+
+        list(self._threads.map(unpack, range(len(self._ranked()))))
+        return Neighbors(scores, ids)
+
+    def _ranked(self) -> list[Keys]:
+        """Return the sorted keys by parts, with all that was added."""
         firsts = self._starts[::QUERIES_TOGETHER]
         bounds = [[*np.searchsorted(keys, firsts).tolist(), len(keys)] for keys in self._waiting]
 
@@ -87,79 +143,32 @@ class Candidates:
             new = [k[b[part] : b[part + 1]] for k, b in zip(self._waiting, bounds, strict=True)]
             keys = np.concatenate([self._sorted[part], *new])
             keys.sort()
-            here = slice(part * QUERIES_TOGETHER, (part + 1) * QUERIES_TOGETHER)
-            first = np.searchsorted(keys, self._starts[here])
-            self._first[here], self._stop[here] = first, np.append(first[1:], len(keys))
             self._sorted[part] = keys
 
         if self._waiting:
             list(self._threads.map(sort, range(len(self._sorted))))
             self._waiting = []
+        return self._sorted
 
-    def rank(self, place: int) -> Floats:
-        """Return each query's score at a place (1 is the best); -inf where there are fewer."""
-        self.sort()
-        scores = np.full(len(self._starts), -np.inf, np.float32)
-        there = np.flatnonzero(self._first + place - 1 < self._stop)
-        at = (self._first[there] + place - 1).tolist()
-        parts = (there // QUERIES_TOGETHER).tolist()
-        keys = np.array([self._sorted[p][i] for p, i in zip(parts, at, strict=True)], np.uint64)
-        scores[there] = _scores((keys >> _ROW).astype(np.uint32))
-        return scores
+    def _bounds(self, part: int, keys: Keys) -> tuple[Integers, Integers]:
+        """Return where each query of a part begins and ends."""
+        here = self._starts[part * QUERIES_TOGETHER : (part + 1) * QUERIES_TOGETHER]
+        first = np.searchsorted(keys, here)
+        return first, np.append(first[1:], len(keys))
 
-    def of(self, query: int) -> tuple[Integers, Floats]:
-        """Return the rows of one query, and their scores, best first; after :meth:`sort`."""
-        part = self._sorted[query // QUERIES_TOGETHER]
-        keys = part[self._first[query] : self._stop[query]]
-        rows = (keys & np.uint64(MAX_ROWS - 1)).astype(np.int64)
-        return rows, _scores((keys >> _ROW).astype(np.uint32))
+    def _places(self, part: int) -> Integers:
+        """Return the place of each key of a part within its query, 0 for the best."""
+        first, stop = self._bounds(part, self._sorted[part])
+        places: Integers = np.arange(len(self._sorted[part])) - np.repeat(first, stop - first)
+        return places
 
 
-class TopK:
-    """The k best rows of each query so far.
+def _hits(keys: Keys) -> Hits:
+    rows = keys.astype(np.int32) & np.int32(MAX_ROWS - 1)
+    scores = _scores((keys >> _ROW).astype(np.uint32))
+    return Hits((keys >> _QUERY).astype(np.int32), rows, scores)
 
-    Threads may add to different queries at the same time.
 
-    Args:
-        queries: Number of queries.
-        k: Rows kept for each.
-    """
-
-    def __init__(self, queries: int, k: int) -> None:
-        self._keys = np.full((queries, k), _NONE, np.uint64)
-
-    def add(self, query: int, rows: Integers, scores: Floats) -> None:
-        """Take rows of one query.
-
-        Args:
-            query: Its number.
-            rows: int64, (m,), 0 to 2³²: each once.
-            scores: float32, (m,), finite.
-        """
-        mine = self._keys[query]
-        keys = _descending(scores).astype(np.uint64) << np.uint64(32)
-        keys |= rows.astype(np.uint64)
-        if mine[0] != _NONE or len(keys) < len(mine):
-            keys = np.concatenate([mine, keys])
-        keys.sort()
-        mine[:] = keys[: len(mine)]
-
-    def worst(self, query: int) -> float:
-        """Return the k-th best score of one query so far; -inf where there are fewer."""
-        return float(self._unpacked(self._keys[query, -1:])[0])
-
-    @staticmethod
-    def _unpacked(keys: Keys) -> Floats:
-        scores = _scores((keys >> np.uint64(32)).astype(np.uint32))
-        scores[keys == _NONE] = -np.inf
-        return scores
-
-    def result(self, first_id: int = 0) -> Neighbors:
-        """Return the k best of each query, best first.
-
-        Args:
-            first_id: Added to the rows to give ids.
-        """
-        ids = (self._keys & np.uint64(0xFFFFFFFF)).astype(np.int64) + first_id
-        ids[self._keys == _NONE] = -1
-        return Neighbors(self._unpacked(self._keys), ids)
+def joined(parts: Iterable[Hits]) -> Hits:
+    """Return all pairs of some parts, in their order."""
+    return Hits(*map(np.concatenate, zip(*parts, strict=True)))

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from laion_eo.builtin.exact_scan import products, scan
+from laion_eo.builtin.exact_scan import products, scan, scoring
 from laion_eo.builtin.exact_scan.products import (
     BFloat16Product,
     Float32Product,
@@ -15,8 +15,7 @@ from laion_eo.builtin.exact_scan.products import (
 )
 from laion_eo.builtin.exact_scan.scan import Counts, Piece, Scanner
 from laion_eo.builtin.exact_scan.scoring import ExactScores, gather
-from laion_eo.builtin.exact_scan.threads import start_threads
-from laion_eo.builtin.topk import Candidates, TopK
+from laion_eo.builtin.topk import MAX_QUERIES, MAX_ROWS, Candidates, Hits, joined
 from laion_eo.testing import random_unit
 
 QUERIES = random_unit(30, 96)
@@ -42,11 +41,11 @@ def test_no_pair_that_reaches_its_threshold_is_lost(threshold: float) -> None:
         assert reached[threshold <= PRECISE].all()
         assert not reached[threshold - 0.02 > PRECISE].any()
         np.testing.assert_allclose(found.scores, PRECISE[found.queries, found.rows], atol=0.01)
-        mine = found.queries == 3
-        below = threshold + 0.05
-        within = product.reaches(3, found.scores[mine], below)
-        assert within[PRECISE[3, found.rows[mine]] >= below].all()
-        assert not within[PRECISE[3, found.rows[mine]] < below - 0.02].any()
+        below = np.linspace(threshold, threshold + 0.1, 30, dtype=np.float32)
+        within = product.reaches(found, below)
+        above = PRECISE[found.queries, found.rows] - below[found.queries]
+        assert within[above >= 0].all()
+        assert not within[above < -0.02].any()
 
 
 def test_the_margin_covers_the_worst_rounding() -> None:
@@ -77,20 +76,71 @@ def test_without_torch_or_bfloat16_float32_serves(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("doubt", [None, 1.0])
-def test_scores_are_rounded_correctly(doubt: float | None) -> None:
+@pytest.mark.parametrize("torch", [True, False])
+def test_scores_are_rounded_correctly(
+    doubt: float | None, torch: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Against exact fractions; with the doubt raised, every sum is made again."""
+    if torch:
+        pytest.importorskip("torch")
+    else:
+        monkeypatch.setitem(__import__("sys").modules, "torch", None)
+        monkeypatch.setattr(scoring, "PAIRS_TOGETHER", 8)
     exact = ExactScores(QUERIES)
     if doubt is not None:
         exact._doubt = doubt
-    rows = np.arange(10) * 7
-    for query in range(3):
-        for row, score in zip(rows, exact(ROWS, query, rows), strict=True):
-            left = [Fraction(float(value)) for value in QUERIES[query]]
-            right = [Fraction(float(value)) for value in ROWS[row]]
-            true = sum((a * b for a, b in zip(left, right, strict=True)), Fraction(0))
-            around = [np.nextafter(score, np.float32(end)) for end in (-2, 2)]
-            nearest = min([score, *around], key=lambda value: abs(Fraction(float(value)) - true))
-            assert nearest == score
+    wanted = [(query, row) for row in range(0, 400, 41) for query in (29, 0, 3) if row != query]
+    queries, rows = np.array(wanted, np.int32).T
+    found = joined(exact(ROWS, Hits(queries, rows, np.zeros(len(rows), np.float32))))
+    assert sorted(zip(found.queries, found.rows, strict=True)) == sorted(wanted)
+    for query, row, score in zip(*found, strict=True):
+        left = [Fraction(float(value)) for value in QUERIES[query]]
+        right = [Fraction(float(value)) for value in ROWS[row]]
+        true = sum((a * b for a, b in zip(left, right, strict=True)), Fraction(0))
+        around = [np.nextafter(score, np.float32(end)) for end in (-2, 2)]
+        nearest = min([score, *around], key=lambda value: abs(Fraction(float(value)) - true))
+        assert nearest == score
+
+
+def test_many_rows_are_scored_in_parts() -> None:
+    """More than are widened together, of many queries, some rows for none."""
+    rng = np.random.default_rng(0)
+    rows = random_unit(3 * scoring.ROWS_TOGETHER, 8)
+    queries = random_unit(70, 8, seed=1)
+    wanted = np.argwhere(rng.random((70, len(rows))) < 0.01).astype(np.int32)
+    pairs = Hits(wanted[:, 0], wanted[:, 1], np.zeros(len(wanted), np.float32))
+    parts = list(ExactScores(queries)(rows.astype(np.float16), pairs))
+    assert len(parts) == 2  # about half of the rows are wanted by somebody
+    assert all((np.diff(part.queries) >= 0).all() for part in parts)
+    found = joined(parts)
+    order = np.lexsort((found.rows, found.queries))
+    np.testing.assert_array_equal(found.queries[order], pairs.queries)
+    np.testing.assert_array_equal(found.rows[order], pairs.rows)
+    narrow = rows.astype(np.float16).astype(np.float64)
+    true = np.einsum("ij,ij->i", queries.astype(np.float64)[found.queries], narrow[found.rows])
+    np.testing.assert_array_equal(found.scores, true.astype(np.float32))
+
+
+def test_as_many_rows_and_queries_as_there_may_be() -> None:
+    rows, queries = np.ones((MAX_ROWS, 1), np.float16), np.ones((MAX_QUERIES, 1), np.float32)
+    queries[-1] = -1
+    wanted = np.full(MAX_ROWS, 5, np.int32)
+    wanted[-1] = MAX_QUERIES - 1
+    pairs = Hits(wanted, np.arange(MAX_ROWS, dtype=np.int32), np.zeros(MAX_ROWS, np.float32))
+    found = joined(ExactScores(queries)(rows, pairs))
+    np.testing.assert_array_equal(found.queries, wanted)
+    np.testing.assert_array_equal(found.rows, pairs.rows)
+    np.testing.assert_array_equal(found.scores, queries[wanted, 0])
+
+
+def test_the_sums_are_torchs_where_it_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
+    assert scoring._choose_sums() is scoring._sums_by_numpy
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    assert scoring._choose_sums() is scoring._sums_by_torch
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    assert scoring._choose_sums() is scoring._sums_by_numpy
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -101,9 +151,9 @@ def test_rows_are_gathered_in_float32(
     if not torch:
         monkeypatch.setitem(__import__("sys").modules, "torch", None)
     vectors, places = ROWS.astype(dtype), np.array([399, 0, 7])
-    out = np.empty((3, 96), np.float32)
-    gather(vectors, places, out)
-    np.testing.assert_array_equal(out, vectors[places].astype(np.float32))
+    found = gather(vectors, places)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, vectors[places].astype(np.float32))
 
 
 def test_where_a_guess_was_too_high_the_piece_is_searched_again(
@@ -145,7 +195,7 @@ def test_few_pairs_wait_for_their_exact_scores(monkeypatch: pytest.MonkeyPatch) 
     waited: list[int] = []
     plain = Scanner._settle
 
-    def settle(self: Scanner, piece: Piece, waiting: Candidates, best: TopK) -> None:
+    def settle(self: Scanner, piece: Piece, waiting: Candidates, best: Candidates) -> None:
         waited.append(waiting.count)
         plain(self, piece, waiting, best)
 
@@ -157,20 +207,3 @@ def test_few_pairs_wait_for_their_exact_scores(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(found.ids, np.argsort(-scores, axis=1, kind="stable")[:, :10])
     assert max(waited) <= 4 * 10 * 30 + 30 * 50
     assert len(waited) > 1
-
-
-def test_torch_works_alone_in_each_thread_and_as_before_elsewhere(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    torch = pytest.importorskip("torch")
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        with start_threads() as pool:
-            assert [*pool.map(lambda _: torch.get_num_threads(), range(8))] == 8 * [1]
-        assert torch.get_num_threads() == 3
-        with ThreadPoolExecutor(1) as other:
-            assert other.submit(torch.get_num_threads).result() == 3
-    finally:
-        torch.set_num_threads(before)

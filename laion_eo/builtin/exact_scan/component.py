@@ -119,6 +119,8 @@ class ExactScan(ShardedRetriever):
             ConfigError: ``device`` is ``cuda`` and there is none.
         """
         self._pool.check_dim(queries.shape[1])
+        if not len(queries):
+            return no_neighbors(0, k)
         parts = [
             self._search(queries[part], k, shard, floor[part]) for part in batches(len(queries))
         ]

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from laion_eo.builtin.topk import Hits, joined
 from laion_eo.types import Embeddings
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -30,14 +31,6 @@ SLACK = 1e-6
 """Added to every margin, for the rounding of the margins themselves."""
 QUERIES_TOGETHER = 128
 """Queries whose scores one thread looks at in one go: what stays in a core's cache."""
-
-
-class Hits(NamedTuple):
-    """Pairs that may reach their thresholds: int64 (m,), int64 (m,), and cheap scores (m,)."""
-
-    queries: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    scores: Floats
 
 
 class Product(ABC):
@@ -69,8 +62,8 @@ class Product(ABC):
         """Return all pairs but those that are proven to score below their query's threshold."""
 
     @abstractmethod
-    def reaches(self, query: int, scores: Floats, threshold: float) -> NDArray[np.bool_]:
-        """Return where the cheap scores of one query leave its threshold within reach, (m,)."""
+    def reaches(self, hits: Hits, thresholds: Floats) -> NDArray[np.bool_]:
+        """Return where cheap scores leave their query's threshold within reach, (m,)."""
 
     @abstractmethod
     def ranked(self, scores: Any, place: int) -> Floats:
@@ -82,16 +75,15 @@ class Product(ABC):
             self._mask = np.empty(values.size, np.bool_)
         mask = self._mask[: values.size].reshape(values.shape)
 
-        def look(start: int) -> tuple[NDArray[Any], ...]:
+        def look(start: int) -> Hits:
             part = values[start : start + QUERIES_TOGETHER]
             floor = floors[start : start + QUERIES_TOGETHER, None]
             reached = mask[start : start + QUERIES_TOGETHER]
             flat = np.flatnonzero(np.greater_equal(part, floor, out=reached))
-            query, row = np.divmod(flat, max(1, part.shape[1]))
-            return query + start, row, part.reshape(-1)[flat]
+            query, row = np.divmod(flat.astype(np.int32), np.int32(max(1, part.shape[1])))
+            return Hits(query + np.int32(start), row, part.reshape(-1)[flat])
 
-        parts = self._threads.map(look, range(0, max(1, len(values)), QUERIES_TOGETHER))
-        return Hits(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return joined(self._threads.map(look, range(0, len(values), QUERIES_TOGETHER)))
 
 
 class Float32Product(Product):
@@ -111,9 +103,9 @@ class Float32Product(Product):
         """Return all pairs but those proven to be below."""
         return self._look(scores, thresholds - self.margin)
 
-    def reaches(self, query: int, scores: Floats, threshold: float) -> NDArray[np.bool_]:
+    def reaches(self, hits: Hits, thresholds: Floats) -> NDArray[np.bool_]:
         """Return where a threshold is within reach."""
-        reached: NDArray[np.bool_] = scores >= np.float32(threshold) - self.margin[query]
+        reached: NDArray[np.bool_] = hits.scores >= (thresholds - self.margin)[hits.queries]
         return reached
 
     def ranked(self, scores: Floats, place: int) -> Floats:
@@ -170,14 +162,15 @@ class BFloat16Product(Product):
             return found._replace(scores=(found.scores.astype(np.int32) << 16).view(np.float32))
         mask = scores >= floor.to(self._device)[:, None]
         query, row = mask.nonzero(as_tuple=True)
-        return Hits(*(part.cpu().numpy() for part in (query, row, scores[mask].float())))
+        parts = query.int(), row.int(), scores[mask].float()
+        return Hits(*(part.cpu().numpy() for part in parts))
 
-    def reaches(self, query: int, scores: Floats, threshold: float) -> NDArray[np.bool_]:
+    def reaches(self, hits: Hits, thresholds: Floats) -> NDArray[np.bool_]:
         """Return where a threshold is within reach."""
         import torch
 
-        floor = torch.tensor(np.float32(threshold) - self.margin[query]).to(torch.bfloat16)
-        reached: NDArray[np.bool_] = scores >= float(floor)
+        floors = torch.from_numpy(thresholds - self.margin).to(torch.bfloat16).float().numpy()
+        reached: NDArray[np.bool_] = hits.scores >= floors[hits.queries]
         return reached
 
     def ranked(self, scores: Any, place: int) -> Floats:

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laion_eo.builtin.exact_scan.products import Device, Floats, make_product
-from laion_eo.builtin.exact_scan.scoring import ROWS_TOGETHER, ExactScores, gather
-from laion_eo.builtin.exact_scan.threads import start_threads
-from laion_eo.builtin.topk import MAX_QUERIES, Candidates, TopK
+from laion_eo.builtin.exact_scan.scoring import ExactScores, gather
+from laion_eo.builtin.topk import MAX_QUERIES, Candidates, Hits, Integers, Numbers
 from laion_eo.errors import DataError
 from laion_eo.types import Embeddings, Neighbors
 
-BLOCK_SCORES = 1 << 24
-"""Scores that are looked at together: 32 MB in bfloat16."""
+BLOCK_SCORES = 1 << 23
+"""Scores that are looked at together: 16 MB in bfloat16, which caches hold."""
 BLOCK_ROWS = 1 << 13
 """Rows that are looked at together at most: 24 MB in float32 at 768 dimensions."""
-QUERIES_TOGETHER = 32
-"""Queries of one task of a thread."""
+ROWS_TOGETHER = 1 << 10
+"""Rows that are scaled together."""
 MAX_WAITING = 1 << 22
 """Pairs that may wait for their exact scores, beside 4 k of each query."""
 UNIT_TOLERANCE = 2e-2
 """Float16 vectors are off by less than 1e-3; anything past this was never normalised."""
 SAFETY = 5.5
 """Standard deviations by which a guessed threshold stays below the expected one."""
+GUESSED = 0.25
+"""Share of the margin by which it stays below too: cheap scores are rarely off by more, and a guess
+needs no proof, as it is checked."""
 
 
 @dataclass
@@ -79,7 +82,7 @@ class Scanner:
         self._k = k
         self._counts = counts
         self._device = device
-        self._threads = start_threads()
+        self._threads = ThreadPoolExecutor(threads(), "scan")
         self._product = make_product(queries, self._threads, device)
         self._exact = ExactScores(queries)
 
@@ -101,9 +104,9 @@ class Scanner:
         Raises:
             DataError: A vector is NaN or not of length 1.
         """
-        best = TopK(len(self._queries), self._k)
+        best = Candidates(len(self._queries), self._threads)
         used = self._pass(piece, floor, best)
-        found = best.result(piece.first_id)
+        found = best.best(self._k, piece.first_id)
         # Every pair that was left out scores below `used`.
         again = np.flatnonzero((used > floor) & (used > found.scores[:, -1]))
         if len(again):
@@ -111,28 +114,26 @@ class Scanner:
             self._repair(piece, again, proven, found)
         return found
 
-    def _repair(
-        self, piece: Piece, again: NDArray[np.int64], proven: Floats, found: Neighbors
-    ) -> None:
+    def _repair(self, piece: Piece, again: Integers, proven: Floats, found: Neighbors) -> None:
         """Scan once more for a few queries, with thresholds that are proven."""
         scanner = Scanner(self._queries[again], self._k, self._device, self._counts)
         try:
-            best = TopK(len(again), self._k)
+            best = Candidates(len(again), self._threads)
             scanner._pass(piece, proven, best, guess=False)
-            right = best.result(piece.first_id)
+            right = best.best(self._k, piece.first_id)
             found.scores[again], found.ids[again] = right.scores, right.ids
         finally:
             scanner.close()
 
-    def _pass(self, piece: Piece, floor: Floats, best: TopK, guess: bool = True) -> Floats:
+    def _pass(self, piece: Piece, floor: Floats, best: Candidates, guess: bool = True) -> Floats:
         """Look at every row once; return the highest threshold that was used for each query.
 
         The blocks are drawn at random (and always alike), so that what is seen of the piece is a
         fair sample of it, however the pool is sorted.
         """
         queries, total = len(self._queries), len(piece.vectors)
-        order = np.random.default_rng(0).permutation(total)
-        each = min(BLOCK_ROWS, max(1, BLOCK_SCORES // max(1, queries)))
+        order = np.random.default_rng(0).permutation(np.arange(total, dtype=np.int32))
+        each = min(BLOCK_ROWS, max(1, BLOCK_SCORES // queries))
         blocks = math.ceil(total / each)
         limit = 4 * self._k * queries + MAX_WAITING
         threshold, waiting = floor, Candidates(queries, self._threads)
@@ -142,13 +143,13 @@ class Scanner:
             scores = self._product.scores(self._read(piece, places))
             place = self._place(stop, total) if guess else 0
             if place and number == 0:
-                guessed = self._product.ranked(scores, place) - self._product.margin
+                guessed = self._product.ranked(scores, place) - GUESSED * self._product.margin
                 threshold = np.maximum(threshold, guessed)
             found = self._product.reaching(scores, threshold)
-            waiting.add(found.queries, places[found.rows], found.scores)
+            waiting.add(found._replace(rows=places[found.rows]))
             if place and (number + 1) & number == 0:
                 # At 2, 4, 8, ... blocks the sample has doubled: guess again.
-                guessed = waiting.rank(place) - self._product.margin
+                guessed = waiting.rank(place) - GUESSED * self._product.margin
                 threshold = np.maximum(threshold, guessed)
             if waiting.count > limit or number == blocks - 1:
                 self._settle(piece, waiting, best)
@@ -166,46 +167,32 @@ class Scanner:
         place = math.ceil(expected + SAFETY * math.sqrt(expected * (1 - seen / max(rows, 1))) + 1)
         return place if place < min(seen, self._k) else min(self._k, seen) * (seen >= self._k)
 
-    def _settle(self, piece: Piece, waiting: Candidates, best: TopK) -> None:
-        """Score exactly what may be among the k best of those that wait."""
-        waiting.sort()
+    def _settle(self, piece: Piece, waiting: Candidates, best: Candidates) -> None:
+        """Score exactly what may be among the k best of those that wait.
 
-        def settle(first: int) -> int:
-            several = range(first, min(first + QUERIES_TOGETHER, len(self._queries)))
-            return sum(self._settle_one(piece, query, waiting, best) for query in several)
+        First the k best of each query by their cheap scores; these prove most others to be out.
+        """
+        likely, others = waiting.split(self._k)
+        self._score(piece, likely, best)
+        left = self._product.reaches(others, best.rank(self._k))
+        self._score(piece, others.where(left), best)
+        best.keep(self._k)
 
-        starts = range(0, len(self._queries), QUERIES_TOGETHER)
-        self._counts.pairs_scored += sum(self._threads.map(settle, starts))
+    def _score(self, piece: Piece, hits: Hits, best: Candidates) -> None:
+        for exact in self._exact(piece.vectors, hits):
+            best.add(exact)
+        self._counts.pairs_scored += len(hits.rows)
 
-    def _settle_one(self, piece: Piece, query: int, waiting: Candidates, best: TopK) -> int:
-        """Score the k best of one query by their cheap scores, and then what they leave open."""
-        rows, cheap = waiting.of(query)
-        head = np.sort(rows[: self._k])  # gathered in the order of their places
-        scores = self._exact(piece.vectors, query, head)
-        proven = max(best.worst(query), scores.min() if len(head) == self._k else -np.inf)
-        tail = np.sort(rows[self._k :][self._product.reaches(query, cheap[self._k :], proven)])
-        others = self._exact(piece.vectors, query, tail)
-        best.add(query, np.concatenate([head, tail]), np.concatenate([scores, others]))
-        return len(head) + len(tail)
-
-    def _read(self, piece: Piece, places: NDArray[np.int64]) -> Floats:
+    def _read(self, piece: Piece, places: Numbers) -> Floats:
         """Return some rows in float32, checked."""
-        block = np.empty((len(places), piece.vectors.shape[1]), np.float32)
-
-        def read(start: int) -> list[tuple[int, float]]:
-            stop = start + ROWS_TOGETHER
-            part, here = block[start:stop], places[start:stop]
-            gather(piece.vectors, here, part)
-            lengths = np.sqrt(np.einsum("ij,ij->i", part, part))
-            bad = ~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE)  # NaN is bad too
-            return list(zip(here[bad].tolist(), lengths[bad].tolist(), strict=True))
-
-        found = [*chain.from_iterable(self._threads.map(read, range(0, len(block), ROWS_TOGETHER)))]
-        if found:
-            place, length = min(found)
+        block = gather(piece.vectors, places)
+        lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
+        bad = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))  # NaN is bad too
+        if len(bad):
+            first = bad[places[bad].argmin()]
             raise DataError(
-                f"{piece.source}: the vector of row {piece.first_row + place} has length "
-                f"{length:.4g}, not 1; set normalize = true, or mend the pool."
+                f"{piece.source}: the vector of row {piece.first_row + places[first]} has length "
+                f"{lengths[first]:.4g}, not 1; set normalize = true, or mend the pool."
             )
         return block
 
@@ -223,6 +210,12 @@ def unit(piece: Piece) -> Piece:
 
 
 def batches(queries: int) -> list[slice]:
-    """Return slices of at most :data:`MAX_QUERIES` queries; one, maybe empty, at least."""
-    starts = range(0, max(queries, 1), MAX_QUERIES)
+    """Return slices of at most :data:`MAX_QUERIES` queries."""
+    starts = range(0, queries, MAX_QUERIES)
     return [slice(start, min(start + MAX_QUERIES, queries)) for start in starts]
+
+
+def threads() -> int:
+    """Return how many threads a scan may use: ``OMP_NUM_THREADS``, or all cores."""
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return int(limit) if limit.isdigit() and int(limit) else len(os.sched_getaffinity(0))
