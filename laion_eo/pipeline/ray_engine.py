@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from functools import reduce
+from itertools import cycle
 from typing import Any
 
 from laion_eo.errors import ConfigError
@@ -56,6 +58,11 @@ class RayEngine(Engine):
         if self._started:
             self._ray.shutdown()
 
+    def _start_workers(self) -> None:
+        if not self._workers:
+            actor = self._ray.remote(_Worker).options(**self._options)
+            self._workers = [actor.remote() for _ in range(self._count)]
+
     def _end_workers(self) -> None:
         for worker in self._workers:
             self._ray.kill(worker)
@@ -73,25 +80,23 @@ class RayEngine(Engine):
         join: Callable[[Result, Result], Result],
         shards: Iterable[Shard],
     ) -> Iterator[tuple[int, Result]]:
-        """Yield the joined results of groups of shards; the joining is done by tasks, in a tree."""
-        tree = self._ray.remote(_joined).options(num_cpus=0)  # the workers hold the processors
-        group: list[Any] = []
+        """Yield the joined results of groups of shards; the workers join them, in a tree."""
+        self._start_workers()
+        tree = _Tree(join, self._workers)
         with closing(self._submit(function, shards)) as references:
             for reference in references:
-                group.append(reference)
-                if len(group) == GROUP:
-                    yield len(group), self._ray.get(_grow(tree, join, group))
-                    group = []
-        if group:
-            yield len(group), self._ray.get(_grow(tree, join, group))
+                tree.add(reference)
+                if tree.count == GROUP:
+                    yield tree.count, self._ray.get(tree.root())
+                    tree = _Tree(join, self._workers)
+        if tree.count:
+            yield tree.count, self._ray.get(tree.root())
 
     def _submit(
         self, function: Callable[[Shard], Result], shards: Iterable[Shard]
     ) -> Generator[Any, None, None]:
         """Yield references to results in order, twice as many under way as there are workers."""
-        if not self._workers:
-            actor = self._ray.remote(_Worker).options(**self._options)
-            self._workers = [actor.remote() for _ in range(self._count)]
+        self._start_workers()
         # In a list, so that it arrives as a reference: a worker loads each function once.
         shared = [self._ray.put(function)]
         waiting: deque[tuple[Any, Any]] = deque()
@@ -129,17 +134,42 @@ class _Worker:
             self._reference, self._function = shared[0], ray.get(shared[0])
         return self._function(shard)
 
-
-def _joined(join: Callable[[Any, Any], Any], *results: Any) -> Any:
-    first, *others = results
-    for other in others:
-        first = join(first, other)
-    return first
+    def join(self, join: Callable[[Any, Any], Any], *results: Any) -> Any:
+        return reduce(join, results)
 
 
-def _grow(tree: Any, join: Callable[[Any, Any], Any], level: list[Any]) -> Any:
-    """Join references, :data:`FAN_IN` at a time, until one is left."""
-    while len(level) > 1:
-        groups = [level[i : i + FAN_IN] for i in range(0, len(level), FAN_IN)]
-        level = [tree.remote(join, *group) for group in groups]
-    return level[0]
+class _Tree:
+    """References to results in order, joined :data:`FAN_IN` at a time as soon as they are there.
+
+    The workers do it between their shards: a task of its own would wait for a process to start.
+    """
+
+    def __init__(self, join: Callable[[Any, Any], Any], workers: list[Any]) -> None:
+        self._join = join
+        self._workers = cycle(workers)
+        self._levels: list[list[Any]] = [[]]
+        self.count = 0
+
+    def add(self, reference: Any) -> None:
+        self.count += 1
+        self._grow(0, reference)
+
+    def _grow(self, level: int, reference: Any) -> None:
+        if level == len(self._levels):
+            self._levels.append([])
+        self._levels[level].append(reference)
+        if len(self._levels[level]) == FAN_IN:
+            full, self._levels[level] = self._levels[level], []
+            self._grow(level + 1, self._joined(full))
+
+    def root(self) -> Any:
+        """Join what is left: the higher levels hold the earlier results."""
+        left: list[Any] = []
+        for level in self._levels:
+            left = [*level, *([self._joined(left)] if left else [])]
+        return self._joined(left)
+
+    def _joined(self, references: list[Any]) -> Any:
+        if len(references) == 1:
+            return references[0]
+        return next(self._workers).join.remote(self._join, *references)
