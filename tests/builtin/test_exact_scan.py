@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from laion_eo.builtin.exact_scan import ExactScan
+from laion_eo.builtin.exact_scan import scan as scanning
 from laion_eo.component import Context
 from laion_eo.errors import DataError
 from laion_eo.testing import random_unit, write_pool
@@ -42,6 +43,17 @@ def test_random_vectors_as_brute_force(tmp_path: Path, dtype: type[np.floating])
     queries = random_unit(40, 64, seed=1)
     pool = write_pool(tmp_path, vectors, shards=4)
     assert_same(scan(pool).search(queries, 50), brute_force(vectors, queries, 50))
+
+
+def test_many_anchors_are_searched_in_several_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scanning, "MAX_KEPT", 50 * 7 + 49)
+    assert scanning.batches(40, 50) == [slice(first, first + 7) for first in range(0, 40, 7)]
+    vectors, queries = random_unit(500, 64), random_unit(40, 64, seed=1)
+    retriever = scan(write_pool(tmp_path, vectors, shards=2))
+    assert_same(retriever.search(queries, 50), brute_force(vectors, queries, 50))
+    assert retriever.facts()["pairs"] == 500 * 40
 
 
 def test_ties_go_to_the_lower_row(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ class ExactScan(ShardedRetriever):
         if not len(queries):
             return no_neighbors(0, k)
         parts = [
-            self._search(queries[part], k, shard, floor[part]) for part in batches(len(queries))
+            self._search(queries[part], k, shard, floor[part]) for part in batches(len(queries), k)
         ]
         return Neighbors(
             np.concatenate([part.scores for part in parts]),

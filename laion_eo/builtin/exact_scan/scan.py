@@ -24,6 +24,8 @@ ROWS_TOGETHER = 1 << 10
 """Rows that are scaled together."""
 MAX_WAITING = 1 << 22
 """Pairs that may wait for their exact scores, beside 4 k of each query."""
+MAX_KEPT = 1 << 23
+"""Neighbours of all queries that are searched together: with these, a scan stays below 2 GB."""
 UNIT_TOLERANCE = 2e-2
 """Float16 vectors are off by less than 1e-3; anything past this was never normalised."""
 SAFETY = 5.5
@@ -209,10 +211,10 @@ def unit(piece: Piece) -> Piece:
     return replace(piece, vectors=scaled)
 
 
-def batches(queries: int) -> list[slice]:
-    """Return slices of at most :data:`MAX_QUERIES` queries."""
-    starts = range(0, queries, MAX_QUERIES)
-    return [slice(start, min(start + MAX_QUERIES, queries)) for start in starts]
+def batches(queries: int, k: int) -> list[slice]:
+    """Return slices of queries that are searched together, each in a pass over the pool."""
+    together = min(MAX_QUERIES, max(1, MAX_KEPT // k))
+    return [slice(first, first + together) for first in range(0, queries, together)]
 
 
 def threads() -> int:
