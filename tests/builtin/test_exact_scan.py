@@ -37,8 +37,8 @@ def assert_same(found: Neighbors, expected: Neighbors) -> None:
     np.testing.assert_array_equal(found.scores, expected.scores)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_random_vectors_as_brute_force(tmp_path: Path, dtype: type[np.floating]) -> None:
+@pytest.mark.parametrize("dtype", ["f2", "f4", ">f2"])
+def test_random_vectors_as_brute_force(tmp_path: Path, dtype: str) -> None:
     vectors = random_unit(3000, 64).astype(dtype)
     queries = random_unit(40, 64, seed=1)
     pool = write_pool(tmp_path, vectors, shards=4)
@@ -144,8 +144,9 @@ def spoil(pool: Path, row: int, vector: object) -> None:
 def test_a_vector_not_of_length_one_is_named(tmp_path: Path, bad: float) -> None:
     pool = write_pool(tmp_path, random_unit(60, 16), shards=2)
     spoil(pool, 7, bad)
-    with pytest.raises(DataError, match=r"img_emb_001\.npy: .*row 7 "):
+    with pytest.raises(DataError, match=r"img_emb_001\.npy: .*row 7 ") as caught:
         scan(pool).search(random_unit(3, 16), 5)
+    assert ("set normalize = true" in str(caught.value)) == (bad == 0.5)  # else it is no help
 
 
 def test_one_nan_in_a_vector_is_enough(tmp_path: Path) -> None:
@@ -206,3 +207,10 @@ def test_size_and_identity(tmp_path: Path) -> None:
     assert scan(pool).identity() == before
     spoil(pool, 0, 0.25)
     assert scan(pool).identity() != before
+
+
+def test_the_index_file_of_a_pool_is_an_object(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path, random_unit(6, 16))
+    (pool / "index.json").write_text("[]")
+    with pytest.raises(DataError, match=r"index\.json: not a pool's index\.json"):
+        scan(pool).before_re_laion()

@@ -142,6 +142,21 @@ def test_lists_of_uneven_length_in_parquet(tmp_path: Path) -> None:
     pq.write_table(whole, tmp_path / "x.parquet")
     with pytest.raises(DataError, match=r"x\.parquet: damaged \.parquet file: .*lengths than 2"):
         scan(tmp_path).search(np.eye(2, dtype=np.float32), 1)
+    missing = pa.array([None, [1.0, 0.0], [0.0, 1.0]], pa.list_(pa.float32()))
+    pq.write_table(table(0, 3).append_column("emb", missing), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"x\.parquet: .*no vector in the first row of 'emb'"):
+        scan(tmp_path).search(np.eye(2, dtype=np.float32), 1)
+
+
+def test_a_compressed_file_with_other_bytes_inside_is_named(tmp_path: Path) -> None:
+    datacomp(tmp_path)
+    file = tmp_path / "0130.npz"
+    content = bytearray(file.read_bytes())
+    start = content.index(b"l14_img.npy") + 400
+    content[start : start + 2000] = b"\xff" * 2000  # no valid deflate block
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"0130\.npz: .* while decompressing"):
+        scan(tmp_path).search(QUERIES, 3)
 
 
 def test_no_cuda_is_said(tmp_path: Path) -> None:

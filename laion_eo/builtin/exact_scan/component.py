@@ -92,6 +92,8 @@ class ExactScan(ShardedRetriever):
                     about = json.load(stream)
             except (OSError, ValueError) as error:
                 raise DataError(f"{stored}: not a pool's index.json: {error}") from None
+            if not isinstance(about, dict):
+                raise DataError(f"{stored}: not a pool's index.json: an object expected.")
         return super().before_re_laion() or bool(about.get("before_re_laion"))
 
     def facts(self) -> dict[str, JSON]:

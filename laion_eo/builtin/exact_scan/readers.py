@@ -6,6 +6,7 @@ A reader knows the shape of its file and reads ranges of rows, in order, into me
 from __future__ import annotations
 
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -24,6 +25,11 @@ NPZ_ARRAYS = ("l14_img", "b32_img", "img_emb")
 PARQUET_COLUMNS = ("image_embedding", "img_emb", "embedding", "emb")
 HDF5_DATASETS = ("emb", "img_emb", "embeddings")
 """``emb``: the SISAP challenge's files of LAION-2B."""
+
+DAMAGED = (
+    OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, pa.ArrowException,
+)  # fmt: skip
+"""What reading a damaged file may raise."""
 
 Vectors = NDArray[np.floating]
 
@@ -49,14 +55,7 @@ class Reader(ABC):
             self._open()
         except DataError:
             raise
-        except (
-            OSError,
-            ValueError,
-            EOFError,
-            KeyError,
-            zipfile.BadZipFile,
-            pa.ArrowException,
-        ) as e:
+        except DAMAGED as e:
             raise DataError(f"{source}: not a whole {type(self).kind} file: {e}") from None
 
     kind = ""
@@ -77,7 +76,7 @@ class Reader(ABC):
         """
         try:
             yield from self._read(start, stop, step)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, pa.ArrowException) as e:
+        except DAMAGED as e:
             raise DataError(f"{self.source}: damaged {self.kind} file: {e}") from None
 
     def _shape(self, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
@@ -185,6 +184,8 @@ class Parquet(Reader):
             self._column = self._choose(lists, PARQUET_COLUMNS, "column of vectors")
             rows = file.metadata.num_rows
             first = next(file.iter_batches(1, columns=[self._column]), None) if rows else None
+        if first is not None and first[self._column].null_count:
+            raise ValueError(f"no vector in the first row of {self._column!r}")
         dim = len(first[self._column][0]) if first is not None else 0
         dtype = schema.field(self._column).type.value_type.to_pandas_dtype()
         self._shape((rows, dim), np.dtype(dtype))

@@ -192,9 +192,10 @@ class Scanner:
         bad = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))  # NaN is bad too
         if len(bad):
             first = bad[places[bad].argmin()]
+            scaling = "set normalize = true, or " if 0 < lengths[first] < np.inf else ""
             raise DataError(
                 f"{piece.source}: the vector of row {piece.first_row + places[first]} has length "
-                f"{lengths[first]:.4g}, not 1; set normalize = true, or mend the pool."
+                f"{lengths[first]:.4g}, not 1; {scaling}mend the pool."
             )
         return block
 
