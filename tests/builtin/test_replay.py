@@ -102,8 +102,21 @@ def test_what_is_no_record(tmp_path: Path) -> None:
     file.write_text("source,id,similarity,url,caption\n0,,0.5,u,c\n")
     with pytest.raises(DataError, match="rows without source, id or similarity"):
         replay(file).search(QUERIES, 3)
+    file.write_text("source,id,similarity,url,caption\n0,many,0.5,u,c\n")
+    with pytest.raises(DataError, match=r"x\.csv: cannot be read: .*many"):
+        replay(file).search(QUERIES, 3)
+    for row in ("0,-7,0.5", "0,7,inf"):
+        file.write_text(f"source,id,similarity,url,caption\n{row},u,c\n")
+        with pytest.raises(DataError, match=r"x\.csv: rows whose id is negative, or"):
+            replay(file).search(QUERIES, 3)
     with pytest.raises(DataError, match=r"none\.csv: cannot be read"):
         replay(tmp_path / "none.csv").search(QUERIES, 3)
-    (tmp_path / "y.jsonl").write_text('{"id": 1,')
-    with pytest.raises(DataError, match=r"y\.jsonl: cannot be read"):
-        replay(tmp_path / "y.jsonl").search(QUERIES, 3)
+    for text, reason in {
+        '{"id": 1,': "line 1",
+        "[]\nnull": "line 2 is neither a result",
+        "[7]": "line 1 is neither a result",
+        f'{{"id": {10**30}}}': "too (large|big)",
+    }.items():
+        (tmp_path / "y.jsonl").write_text(text)
+        with pytest.raises(DataError, match=rf"y\.jsonl: cannot be read: .*({reason})"):
+            replay(tmp_path / "y.jsonl").search(QUERIES, 3)

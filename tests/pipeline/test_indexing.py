@@ -137,6 +137,9 @@ def test_other_pictures_start_afresh(
     web: Path, copy: Path, registry: Registry, tmp_path: Path
 ) -> None:
     index(web, tmp_path / "out", COLOURS, "http://h/", registry)
+    for killed in ("image.index.working", "index.json.77.working"):
+        (tmp_path / "out" / killed).touch()
+    (tmp_path / "out" / "image.index").touch()
     index(copy, tmp_path / "out", COLOURS, "http://h/", registry)
     index(copy, tmp_path / "other", COLOURS, "http://h/", registry)
     assert content_of(tmp_path / "out") == content_of(tmp_path / "other")
@@ -158,6 +161,16 @@ def test_what_is_no_pool(registry: Registry, copy: Path, tmp_path: Path) -> None
             index(source, tmp_path / "out", COLOURS, registry=registry)
     (copy / "metadata.csv").write_text("picture,words\ngreen00.png,a field\n")
     with pytest.raises(DataError, match=r"metadata\.csv: no column file .* picture, words"):
+        index(copy, tmp_path / "out", COLOURS, registry=registry)
+    (copy / "metadata.csv").write_bytes(b"file,text\ngreen00.png,for\xeat\n")
+    with pytest.raises(DataError, match=r"metadata\.csv: cannot be read: 'utf-8'"):
+        index(copy, tmp_path / "out", COLOURS, registry=registry)
+    (copy / "metadata.csv").write_text("file,text\ngreen00.png,a field\n,another\n")
+    with pytest.raises(DataError, match=r"metadata\.csv: row 1 has no 'file'"):
+        index(copy, tmp_path / "out", COLOURS, registry=registry)
+    (copy / "metadata.csv").unlink()
+    (copy / "metadata.parquet").write_text("no parquet")
+    with pytest.raises(DataError, match=r"metadata\.parquet: cannot be read"):
         index(copy, tmp_path / "out", COLOURS, registry=registry)
     with pytest.raises(ConfigError, match="no embedder named 'colour'"):
         index(copy, tmp_path / "out", {"use": "colour"}, registry=registry)
