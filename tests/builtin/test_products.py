@@ -178,7 +178,7 @@ def test_where_a_guess_was_too_high_the_piece_is_searched_again(
     scanner.close()
     expected = np.argsort(-PRECISE.astype(np.float32), axis=1, kind="stable")[:, :60]
     np.testing.assert_array_equal(found.ids, expected)
-    assert counts.rows == 2 * len(ROWS)
+    assert counts.pairs == counts.pairs_again == 30 * len(ROWS)
 
 
 def test_a_sorted_pool_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +195,7 @@ def test_a_sorted_pool_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None
         scores = (QUERIES.astype(np.float64) @ rows.astype(np.float64).T).astype(np.float32)
         expected = np.argsort(-scores, axis=1, kind="stable")[:, :60]
         np.testing.assert_array_equal(found.ids, expected)
-        assert counts.rows == len(rows)
+        assert (counts.pairs, counts.pairs_again) == (30 * len(rows), 0)
 
 
 def test_few_pairs_wait_for_their_exact_scores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ class ExactScan(ShardedRetriever):
 
     def facts(self) -> dict[str, JSON]:
         """Return the share of pairs that was proven not to matter."""
-        return dict(self._counts.facts()) if self._counts.rows else {}
+        return dict(self._counts.facts()) if self._counts.pairs else {}
 
     def shards(self) -> int:
         """Return the number of shards: of ``shard_rows`` rows, whatever the files."""
