@@ -75,6 +75,7 @@ def test_fewer_rows_than_k(tmp_path: Path) -> None:
     found = retriever(build(tmp_path, "Flat", VECTORS[:5])).search(QUERIES, 8)
     assert (found.ids[:, :5] >= 0).all()
     assert (found.ids[:, 5:] == -1).all()
+    assert (found.scores[:, 5:] == -np.inf).all()
 
 
 def test_a_folder_index_with_its_lists_in_another_file(tmp_path: Path) -> None:
@@ -176,7 +177,25 @@ def test_damaged_hdf5_metadata_is_named(tmp_path: Path) -> None:
 
 def test_a_pool_of_copies_is_sound(tmp_path: Path) -> None:
     folder = build(tmp_path, "Flat", np.repeat(VECTORS[:20], 100, axis=0))
-    assert (retriever(folder).search(QUERIES, 3).ids >= 0).all()
+    found = retriever(folder).search(QUERIES, 100)  # all copies of one vector
+    assert (np.diff(found.ids, axis=1)[np.diff(found.scores, axis=1) == 0] > 0).all()
+    assert (found.ids >= 0).all()
+
+
+def test_texts_are_not_compared_with_the_vectors_of_images(tmp_path: Path) -> None:
+    folder = build(tmp_path, "Flat")
+    (folder / "image.index").rename(folder / "text.index")
+    mine = retriever(folder, modality="text")
+    assert (mine.search(QUERIES, 3).ids >= 0).all()
+    assert mine.facts() == {}
+
+
+def test_other_metadata_is_another_pool(tmp_path: Path) -> None:
+    folder = build(tmp_path, "Flat")
+    before = retriever(folder).identity()
+    assert retriever(folder).identity() == before
+    (folder / "metadata" / "metadata_002.parquet").write_bytes(b"other")
+    assert retriever(folder).identity() != before
 
 
 def test_rows_that_do_not_fit(tmp_path: Path) -> None:

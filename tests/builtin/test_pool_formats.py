@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -13,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from laion_eo.builtin.exact_scan import ExactScan
+from laion_eo.builtin.storage import Folder
 from laion_eo.component import Context
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.testing import random_unit, write_pool
@@ -105,6 +109,32 @@ def test_metadata_elsewhere(tmp_path: Path) -> None:
         scan(folder).lookup(ids)
     named = scan(folder, metadata=str(plain))
     assert named.lookup(ids)["url"].to_pylist() == ["http://pool/3"]
+
+
+def test_a_file_that_a_web_server_withholds_is_named(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path, VECTORS, shards=3)
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            pass
+
+        def do_GET(self) -> None:
+            if self.path.endswith("001.npy"):
+                self.send_error(500)
+            else:
+                super().do_GET()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=pool)) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            # The listing names no sizes; without them, every file would look cut short.
+            sizes = [stored.size for stored in Folder(url).files("img_emb", [".npy"])]
+            with pytest.raises(DataError, match=rf"{url}/img_emb/img_emb_001\.npy: .*500"):
+                scan(url).pool_size()
+        finally:
+            server.shutdown()
+    assert sizes == [file.stat().st_size for file in sorted((pool / "img_emb").iterdir())]
 
 
 def test_one_file_without_its_metadata_is_named(tmp_path: Path) -> None:

@@ -48,6 +48,14 @@ def test_no_pair_that_reaches_its_threshold_is_lost(threshold: float) -> None:
         assert not within[above < -0.02].any()
 
 
+def test_no_pair_is_lost_to_the_rounding_of_its_sum() -> None:
+    scores = PRECISE.astype(np.float32)
+    for product in both():
+        for row in range(len(ROWS)):
+            found = product.reaching(product.scores(ROWS), scores[:, row])
+            assert (found.rows == row).sum() == len(QUERIES)
+
+
 def test_the_margin_covers_the_worst_rounding() -> None:
     """Numbers that bfloat16 rounds as far as it can, all in the same direction."""
     torch = pytest.importorskip("torch")
@@ -204,11 +212,13 @@ def test_few_pairs_wait_for_their_exact_scores(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(scan, "BLOCK_SCORES", 30 * 50)
     monkeypatch.setattr(scan, "MAX_WAITING", 0)
     waited: list[int] = []
+    kept: list[int] = []
     plain = Scanner._settle
 
     def settle(self: Scanner, piece: Piece, waiting: Candidates, best: Candidates) -> None:
         waited.append(waiting.count)
         plain(self, piece, waiting, best)
+        kept.append(best.count)
 
     monkeypatch.setattr(Scanner, "_settle", settle)
     scanner = Scanner(QUERIES, 10, "auto", Counts())
@@ -218,3 +228,4 @@ def test_few_pairs_wait_for_their_exact_scores(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(found.ids, np.argsort(-scores, axis=1, kind="stable")[:, :10])
     assert max(waited) <= 4 * 10 * 30 + 30 * 50
     assert len(waited) > 1
+    assert max(kept) <= 10 * 30

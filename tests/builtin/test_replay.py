@@ -86,7 +86,17 @@ def test_the_answers_of_the_former_service(shared: Path) -> None:
     assert urls == [row["url"] for row in rows]
 
 
-def test_other_anchors_are_refused(published: Path) -> None:
+def test_equal_scores_go_to_the_lower_id(tmp_path: Path) -> None:
+    file = tmp_path / "ties.csv"
+    file.write_text("source,id,similarity,url,caption\n0,9,0.5,u,c\n0,7,0.5,u,c\n0,8,0.5,u,c\n")
+    assert replay(file).search(QUERIES[:1], 2).ids.tolist() == [[7, 8]]
+
+
+def test_other_anchors_are_refused(published: Path, tmp_path: Path) -> None:
+    file = tmp_path / "before.csv"
+    file.write_text("source,id,similarity,url,caption\n-1,9,0.5,u,c\n0,9,0.5,u,c\n")
+    with pytest.raises(DataError, match="neighbours of anchor -1, but the run has 4 anchors"):
+        replay(file).search(QUERIES, 3)
     with pytest.raises(DataError, match="neighbours of anchor 2, but the run has 2 anchors"):
         replay(published).search(QUERIES[:2], 3)
 

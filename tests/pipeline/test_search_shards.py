@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,6 +66,36 @@ def test_a_failed_search_goes_on_after_its_last_shard(
     again = run(sharded, tmp_path / "run", registry=registry)
     assert searched == [0, 1, 2, 3, 3, 4, 5]
     assert neighbors(again.folder) == neighbors(whole.folder)
+
+
+def test_shards_kept_for_other_anchors_are_of_no_use(
+    sharded: dict[str, JSON],
+    anchors: Path,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mine = tmp_path / "anchors"
+    shutil.copytree(anchors, mine)
+    data = sharded | {"anchors": sharded["anchors"] | {"root": str(mine)}}
+    plain: Search = ExactScan.search_shard
+
+    def stumbling(
+        self: ExactScan, queries: Embeddings, k: int, shard: int, floor: NDArray[np.float32]
+    ) -> Neighbors:
+        if shard == 3:
+            raise KeyboardInterrupt
+        return plain(self, queries, k, shard, floor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ExactScan, "search_shard", stumbling)
+        with pytest.raises(KeyboardInterrupt):
+            run(data, tmp_path / "run", registry=registry)
+    first, second, *_ = sorted(mine.iterdir())
+    first.write_bytes(second.read_bytes())  # as many anchors, but others
+    again = run(data, tmp_path / "run", registry=registry)
+    fresh = run(data, tmp_path / "fresh", registry=registry)
+    assert neighbors(again.folder) == neighbors(fresh.folder)
 
 
 def test_what_a_worker_found_raises_its_own_floor(

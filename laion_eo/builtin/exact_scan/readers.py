@@ -26,12 +26,15 @@ PARQUET_COLUMNS = ("image_embedding", "img_emb", "embedding", "emb")
 HDF5_DATASETS = ("emb", "img_emb", "embeddings")
 """``emb``: the SISAP challenge's files of LAION-2B."""
 
-DAMAGED = (
-    OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, pa.ArrowException,
-)  # fmt: skip
-"""What reading a damaged file may raise."""
-
 Vectors = NDArray[np.floating]
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """Return what reading a damaged file, or one that a server withholds, may raise."""
+    import aiohttp  # fsspec lets its errors through
+
+    archives = (zipfile.BadZipFile, zlib.error, pa.ArrowException)
+    return (OSError, ValueError, EOFError, KeyError, aiohttp.ClientError, *archives)
 
 
 class Reader(ABC):
@@ -55,7 +58,7 @@ class Reader(ABC):
             self._open()
         except DataError:
             raise
-        except DAMAGED as e:
+        except _faults() as e:
             raise DataError(f"{source}: not a whole {type(self).kind} file: {e}") from None
 
     kind = ""
@@ -76,7 +79,7 @@ class Reader(ABC):
         """
         try:
             yield from self._read(start, stop, step)
-        except DAMAGED as e:
+        except _faults() as e:
             raise DataError(f"{self.source}: damaged {self.kind} file: {e}") from None
 
     def _shape(self, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
