@@ -145,6 +145,27 @@ def test_other_pictures_start_afresh(
     assert content_of(tmp_path / "out") == content_of(tmp_path / "other")
 
 
+def test_another_prefix_caption_or_model_starts_afresh(
+    copy: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(copy, tmp_path / "out", COLOURS, "http://h/", registry)
+    index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
+    assert str(metadata_of(tmp_path / "out")[0]["url"]).startswith("http://other/")
+    (copy / "green00.txt").write_text("a field")
+    index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
+    assert metadata_of(tmp_path / "out")[0]["caption"] == "a field"
+    before = vectors_of(tmp_path / "out")
+    plain = colours.Colours.embed_images
+
+    def turned(self: colours.Colours, images: Sequence[Picture]) -> Embeddings:
+        return -plain(self, images)
+
+    monkeypatch.setattr(colours.Colours, "embed_images", turned)
+    monkeypatch.setattr(colours.Colours, "model_id", "turned-1")
+    index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
+    np.testing.assert_array_equal(vectors_of(tmp_path / "out"), -before)
+
+
 def test_a_folder_of_other_things_is_left_alone(
     copy: Path, registry: Registry, tmp_path: Path
 ) -> None:

@@ -119,10 +119,13 @@ def test_what_a_worker_found_raises_its_own_floor(
     nothing = np.full(len(stage._queries[1]), -np.inf, np.float32)
     # Ray does a shard again whose result was lost: its hits must not count twice.
     found = [stage.search_shard((shard, nothing)) for shard in (0, 0, 1)]
+    high = np.ones_like(nothing)
+    stage.search_shard((2, high))
     runner.bench.close()
     np.testing.assert_array_equal(floors[0], nothing)
     np.testing.assert_array_equal(floors[1], found[0].scores[:, -1])
     np.testing.assert_array_equal(floors[2], found[0].scores[:, -1])
+    np.testing.assert_array_equal(floors[3], high)
 
 
 SLOW = """
