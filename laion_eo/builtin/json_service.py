@@ -204,7 +204,7 @@ class JsonService:
                 raise BadAnswerError(f"JSON expected, got {response.content_type}: {start!r}")
             try:
                 return json.loads(content)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise BadAnswerError(f"not whole JSON: {start!r}") from None
 
 

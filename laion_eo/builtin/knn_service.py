@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import Literal
 
@@ -22,6 +21,8 @@ METADATA_TOGETHER = 500
 """Rows of metadata asked for in one question."""
 COSINE = 1.02
 """Similarities past this are no cosines: distances, or vectors that were never normalised."""
+MAX_ID = 1 << 63
+"""Row numbers are below it: int64."""
 
 
 class KnnService(Retriever):
@@ -178,10 +179,10 @@ def _checked_hits(question: Question, answer: JSON) -> list[list[float]]:
         row, score = (
             (entry.get("id"), entry.get("similarity")) if isinstance(entry, dict) else 2 * (None,)
         )
-        if type(row) is not int or row < 0 or not isinstance(score, int | float):
+        if type(row) is not int or not 0 <= row < MAX_ID or not isinstance(score, int | float):
             raise BadAnswerError(f"a result with id and similarity expected, got {_short(entry)}")
-        if not math.isfinite(score) or abs(score) > COSINE:
-            raise BadAnswerError(f"id {row} has the similarity {score}, which is no cosine")
+        if not abs(score) <= COSINE:  # NaN is none either
+            raise BadAnswerError(f"id {row} has the similarity {_short(score)}, which is no cosine")
         hits.append((-float(np.float32(score)), row))
     if len({row for _, row in hits}) != len(hits):
         raise BadAnswerError("the same id twice")
@@ -194,7 +195,9 @@ def _checked_metadata(question: Question, answer: JSON) -> list[list[str | None]
     ids = question.body["ids"]
     rows = answer if isinstance(answer, list) else []
     whole = [row for row in rows if isinstance(row, dict) and isinstance(row.get("metadata"), dict)]
-    found: dict[JSON, dict[str, JSON]] = {row.get("id"): row["metadata"] for row in whole}
+    found: dict[int, dict[str, JSON]] = {
+        row["id"]: row["metadata"] for row in whole if type(row.get("id")) is int
+    }
     missing = [row for row in ids if row not in found]
     if missing:
         raise BadAnswerError(f"no metadata for id {missing[0]} and {len(missing) - 1} others")

@@ -161,12 +161,17 @@ class Hdf5Metadata(Metadata):
         places = ids if self._places is None else np.asarray(self._places[ids])
         order = np.argsort(places)
         back = np.argsort(order)
-        with self.files[0].open() as stream, open_hdf5(stream, self.files[0]) as hdf5:
-            group = hdf5["dataset"]
-            columns = {
-                name: pa.array(_texts(group[column], places[order]), pa.string())
-                for name, column in self._columns.items()
-            }
+        if places[order[0]] < 0 or places[order[-1]] >= self.rows:
+            raise DataError(f"{self.files[0]}: its order names rows that it does not have.")
+        try:
+            with self.files[0].open() as stream, open_hdf5(stream, self.files[0]) as hdf5:
+                group = hdf5["dataset"]
+                columns = {
+                    name: pa.array(_texts(group[column], places[order]), pa.string())
+                    for name, column in self._columns.items()
+                }
+        except OSError as error:
+            raise DataError(f"{self.files[0]}: damaged HDF5 file: {error}") from None
         return pa.table(columns).take(back)
 
 
@@ -200,7 +205,10 @@ def open_metadata(folder: Folder) -> Metadata:
         if mapping is None:
             raise DataError(f"{reordered}: ivf_old_to_new_mapping.npy is not beside it.")
         with mapping.open() as stream:  # raw int64, in spite of its name
-            return Hdf5Metadata(reordered, np.frombuffer(stream.read(), np.int64))
+            content = stream.read()
+        if len(content) % 8:
+            raise DataError(f"{mapping}: cut short: {len(content)} bytes are no int64 numbers.")
+        return Hdf5Metadata(reordered, np.frombuffer(content, np.int64))
     if parquet := folder.files("metadata", [".parquet"]):
         return ParquetMetadata(parquet)
     if arrow := folder.files("metadata", [".arrow"], deep=True):

@@ -51,26 +51,14 @@ class Replay(Retriever):
         """Columns source, id, score, url, caption; by source, then best first."""
         file = self.config.file
         try:
-            table = _read(file)
-        except (OSError, ValueError, pa.ArrowException) as error:
+            found = _named(_read(file), file)
+        except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
             raise DataError(f"{file}: cannot be read: {error}") from None
-        score = next((name for name in SCORES if name in table.column_names), None)
-        missing = {"source", "id"} - set(table.column_names)
-        if score is None or missing:
-            wanted = sorted(missing) or list(SCORES)
-            have = ", ".join(table.column_names)
-            raise DataError(f"{file}: no column {' or '.join(wanted)}; it has {have}.")
-        chosen = choose_columns(table.column_names, file)
-        found = pa.table(
-            {
-                "source": table["source"].cast(pa.int64()),
-                "id": table["id"].cast(pa.int64()),
-                "score": table[score].cast(pa.float32(), safe=False),
-                **{name: table[column].cast(pa.string()) for name, column in chosen.items()},
-            }
-        )
         if any(found[name].null_count for name in ("source", "id", "score")):
             raise DataError(f"{file}: rows without source, id or similarity.")
+        wrong = pc.or_(pc.less(found["id"], 0), pc.invert(pc.is_finite(found["score"])))
+        if pc.any(wrong).as_py():
+            raise DataError(f"{file}: rows whose id is negative, or similarity not finite.")
         order = [("source", "ascending"), ("score", "descending"), ("id", "ascending")]
         return found.sort_by(order)
 
@@ -96,8 +84,9 @@ class Replay(Retriever):
         """
         source = self._table["source"].to_numpy()
         if len(source) and (source[0] < 0 or source[-1] >= len(queries)):
+            bad = source[0] if source[0] < 0 else source[-1]
             raise DataError(
-                f"{self.config.file}: has neighbours of anchor {source[-1]}, but the run has "
+                f"{self.config.file}: has neighbours of anchor {bad}, but the run has "
                 f"{len(queries)} anchors: it was made with others."
             )
         first = np.searchsorted(source, np.arange(len(queries)))
@@ -132,6 +121,24 @@ def _read(file: Path) -> pa.Table:
     return pa.concat_tables(tables, promote_options="permissive")
 
 
+def _named(table: pa.Table, file: Path) -> pa.Table:
+    score = next((name for name in SCORES if name in table.column_names), None)
+    missing = {"source", "id"} - set(table.column_names)
+    if score is None or missing:
+        wanted = sorted(missing) or list(SCORES)
+        have = ", ".join(table.column_names)
+        raise DataError(f"{file}: no column {' or '.join(wanted)}; it has {have}.")
+    chosen = choose_columns(table.column_names, file)
+    return pa.table(
+        {
+            "source": table["source"].cast(pa.int64()),
+            "id": table["id"].cast(pa.int64()),
+            "score": table[score].cast(pa.float32(), safe=False),
+            **{name: table[column].cast(pa.string()) for name, column in chosen.items()},
+        }
+    )
+
+
 def _read_csv(file: Path) -> pa.Table:
     # Captions hold line breaks.
     return pyarrow.csv.read_csv(
@@ -145,6 +152,8 @@ def _read_answers(file: Path) -> pa.Table:
         for source, line in enumerate(stream):
             answer = json.loads(line)
             for entry in answer if isinstance(answer, list) else [answer]:
+                if not isinstance(entry, dict):
+                    raise ValueError(f"line {source + 1} is neither a result nor a list of them")
                 row = {name: entry.get(name) for name in ("id", "similarity", "url", "caption")}
                 rows.append({"source": source, **row})
     schema = pa.schema(

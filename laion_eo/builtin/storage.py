@@ -97,12 +97,21 @@ class Folder:
         prefix = self._path.rstrip("/") + "/" + (folder + "/" if folder else "")
         wanted = tuple(suffixes)
         return [
-            Stored(self._filesystem, path, int(info.get("size") or 0), _version(info))
-            for path, info in sorted(self._files.items())
+            self._stored(path)
+            for path in sorted(self._files)
             if path.startswith(prefix)
             and (deep or "/" not in path[len(prefix) :])
             and (not wanted or path.lower().endswith(wanted))
         ]
+
+    def _stored(self, path: str) -> Stored:
+        info = self._files[path]
+        if info.get("size") is None:  # a listing over HTTP says no more than names
+            try:
+                self._files[path] = info = {**info, **self._filesystem.info(path)}
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read: {error}") from None
+        return Stored(self._filesystem, path, int(info.get("size") or 0), _version(info))
 
     def has_folder(self, name: str) -> bool:
         """Tell whether there is a subfolder of that name, maybe an empty one."""

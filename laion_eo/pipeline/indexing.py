@@ -23,7 +23,7 @@ from laion_eo.kinds import KINDS, Downloader, Embedder
 from laion_eo.pipeline.blame import naming_culprits
 from laion_eo.pipeline.contract import check_embeddings
 from laion_eo.pipeline.pool_sources import Listed, PoolSource, open_source, public_url
-from laion_eo.pipeline.run_dir import write_atomically
+from laion_eo.pipeline.run_dir import WORKING, write_atomically
 from laion_eo.registry import Registry
 from laion_eo.types import JSON, Embeddings, Picture
 
@@ -154,11 +154,14 @@ class _Indexer:
         if marker.is_file() and marker.read_text("utf-8") == wanted:
             return
         known = {".done", "img_emb", "metadata", "skipped", "index.json", "image.index"}
+        stale = [*self.out.glob("image.index*"), *self.out.glob("index.json.*")]  # killed ones too
+        known |= {path.name for path in stale if path.suffix == WORKING}
         if self.out.exists() and (other := {path.name for path in self.out.iterdir()} - known):
             raise DataError(
                 f"{self.out}: holds {sorted(other)[0]!r}; an index needs its own folder."
             )
-        (self.out / "image.index").unlink(missing_ok=True)
+        for path in stale:
+            path.unlink()
         for name in (".done", "img_emb", "metadata", "skipped"):
             for path in (self.out / name).glob("*"):
                 path.unlink()

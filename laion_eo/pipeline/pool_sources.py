@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import quote
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from laion_eo.errors import DataError
@@ -133,7 +133,7 @@ class TarSource(PoolSource):
             image = next((parts[suffix] for suffix in IMAGES if suffix in parts), None)
             if image is None or not image.isfile():
                 continue
-            about = json.loads(_content(archive, parts.get(".json")) or b"{}")
+            about = _object(self._root / name, archive, parts.get(".json"))
             text = _content(archive, parts.get(".txt"))
             caption = (
                 _first(about, CAPTION_NAMES) if text is None else text.decode("utf-8", "replace")
@@ -170,16 +170,12 @@ class UrlSource(PoolSource):
         files = [self._root] if self._root.is_file() else sorted(self._root.glob("*.parquet"))
         found: dict[str, Listed] = {}
         for file in files:
-            names = pq.read_schema(file).names
-            url = next((name for name in URL_NAMES if name in names), None)
-            if url is None:
-                raise DataError(f"{file}: no column 'url'; it has {', '.join(names)}.")
-            caption = next((name for name in CAPTION_NAMES if name in names), None)
-            for row in pq.read_table(
-                file, columns=[url, *([caption] if caption else [])]
-            ).to_pylist():
-                if row[url] and row[url] not in found:
-                    found[row[url]] = Listed(row[url], row[caption] if caption else None, row[url])
+            try:
+                for url, caption in _urls(file):
+                    if url and url not in found:
+                        found[url] = Listed(url, caption, url)
+            except (pa.ArrowException, OSError) as error:
+                raise DataError(f"{file}: not a whole parquet file: {error}") from None
         if not found:
             raise DataError(f"{self._root}: no URLs in it.")
         return [*found.values()]
@@ -194,6 +190,19 @@ class UrlSource(PoolSource):
                 yield _decoded(entry, lambda content=content: content)  # type: ignore[misc]
             else:
                 yield entry, f"{found.status}: {found.reason}"
+
+
+def _urls(file: Path) -> Iterator[tuple[str | None, str | None]]:
+    """Yield URL and caption of each row of a parquet file."""
+    names = pq.read_schema(file).names
+    url = next((name for name in URL_NAMES if name in names), None)
+    if url is None:
+        raise DataError(f"{file}: no column 'url'; it has {', '.join(names)}.")
+    caption = next((name for name in CAPTION_NAMES if name in names), None)
+    table = pq.read_table(file, columns=[url, *([caption] if caption else [])])
+    captions = table[caption] if caption else pa.nulls(len(table))
+    columns = (column.cast(pa.string()).to_pylist() for column in (table[url], captions))
+    yield from zip(*columns, strict=True)
 
 
 def open_source(pool: Path, downloader: Callable[[], Downloader]) -> PoolSource:
@@ -229,16 +238,29 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> bytes 
     return stream.read() if stream else None
 
 
-def _first(row: dict[str, JSON], names: Sequence[str]) -> Any:
-    return next((row[name] for name in names if row.get(name)), None)
+def _object(tar: Path, archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> dict[str, JSON]:
+    try:
+        found = json.loads(_content(archive, member) or b"{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise DataError(f"{tar}: {member and member.name}: a JSON object expected.")
+    return found
+
+
+def _first(row: dict[str, JSON], names: Sequence[str]) -> str | None:
+    return next((str(row[name]) for name in names if row.get(name)), None)
 
 
 def _from_table(table: Path) -> list[Listed]:
-    if table.suffix == ".parquet":
-        rows = pq.read_table(table).to_pylist()
-    else:
-        with table.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
+    try:
+        if table.suffix == ".parquet":
+            rows = pq.read_table(table).to_pylist()
+        else:
+            with table.open(newline="", encoding="utf-8") as stream:
+                rows = list(csv.DictReader(stream))
+    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
+        raise DataError(f"{table}: cannot be read: {error}") from None
     if not rows:
         raise DataError(f"{table}: the table has no rows.")
     file = next((name for name in FILE_NAMES if name in rows[0]), None)
@@ -247,4 +269,10 @@ def _from_table(table: Path) -> list[Listed]:
         raise DataError(
             f"{table}: no column {' or '.join(FILE_NAMES)}; it has {', '.join(rows[0])}."
         )
-    return [Listed(row[file], row[caption] if caption else None) for row in rows]
+    if nameless := [number for number, row in enumerate(rows) if not row[file]]:
+        raise DataError(f"{table}: row {nameless[0]} has no {file!r}.")
+    texts = [row[caption] if caption else None for row in rows]
+    return [
+        Listed(str(row[file]), None if text is None else str(text))
+        for row, text in zip(rows, texts, strict=True)
+    ]

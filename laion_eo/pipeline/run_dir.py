@@ -23,7 +23,8 @@ from laion_eo.errors import RunError
 from laion_eo.types import JSON
 
 _PART = re.compile(r"part-(\d+)-([0-9a-f]+)\.parquet")
-_WORKING = ".working"
+WORKING = ".working"
+"""End of the name of a file that is being written."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         OSError: As the disk says; the file that was there before is unharmed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}{_WORKING}")
+    aside = path.with_name(f"{path.name}.{os.getpid()}{WORKING}")
     try:
         aside.write_bytes(content)
         aside.replace(path)
@@ -104,7 +105,7 @@ class RunDir:
 
     def sweep_images(self) -> None:
         """Delete what a killed process left half-written among the images."""
-        for leftover in self.images.glob(f"*{_WORKING}"):
+        for leftover in self.images.glob(f"*{WORKING}"):
             leftover.unlink()
 
     def part(self, stage: str, index: int, fingerprint: str) -> Path:
@@ -169,5 +170,5 @@ class RunDir:
         for path in self.parts(stage):
             if path not in current:
                 path.unlink()
-        for leftover in (self.path / stage).glob(f"*{_WORKING}"):
+        for leftover in (self.path / stage).glob(f"*{WORKING}"):
             leftover.unlink()

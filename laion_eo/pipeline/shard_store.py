@@ -45,7 +45,7 @@ class ShardStore:
                 break
             try:
                 found = _read(path, best)
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 break  # cut short with the machine itself: that shard is done again
             best, done = merge_neighbors(best, found), int(match[2])
         return best, done

@@ -10,6 +10,7 @@ from PIL import Image
 
 from laion_eo.builtin.exact_scan import ExactScan
 from laion_eo.builtin.exact_scan import scan as scanning
+from laion_eo.builtin.topk import MAX_QUERIES
 from laion_eo.component import Context
 from laion_eo.errors import DataError
 from laion_eo.testing import random_unit, write_pool
@@ -37,8 +38,8 @@ def assert_same(found: Neighbors, expected: Neighbors) -> None:
     np.testing.assert_array_equal(found.scores, expected.scores)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_random_vectors_as_brute_force(tmp_path: Path, dtype: type[np.floating]) -> None:
+@pytest.mark.parametrize("dtype", ["f2", "f4", ">f2"])
+def test_random_vectors_as_brute_force(tmp_path: Path, dtype: str) -> None:
     vectors = random_unit(3000, 64).astype(dtype)
     queries = random_unit(40, 64, seed=1)
     pool = write_pool(tmp_path, vectors, shards=4)
@@ -48,12 +49,34 @@ def test_random_vectors_as_brute_force(tmp_path: Path, dtype: type[np.floating])
 def test_many_anchors_are_searched_in_several_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert scanning.batches(MAX_QUERIES + 1, 1)[0] == slice(0, MAX_QUERIES)
     monkeypatch.setattr(scanning, "MAX_KEPT", 50 * 7 + 49)
     assert scanning.batches(40, 50) == [slice(first, first + 7) for first in range(0, 40, 7)]
     vectors, queries = random_unit(500, 64), random_unit(40, 64, seed=1)
     retriever = scan(write_pool(tmp_path, vectors, shards=2))
     assert_same(retriever.search(queries, 50), brute_force(vectors, queries, 50))
     assert retriever.facts()["pairs"] == 500 * 40
+
+
+def test_each_piece_raises_the_floor_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floors: list[NDArray[np.float32]] = []
+    plain = scanning.Scanner.scan
+
+    def listening(
+        self: scanning.Scanner, piece: scanning.Piece, floor: NDArray[np.float32]
+    ) -> Neighbors:
+        floors.append(floor)
+        return plain(self, piece, floor)
+
+    monkeypatch.setattr(scanning.Scanner, "scan", listening)
+    vectors, queries = random_unit(300, 16), random_unit(5, 16, seed=1)
+    scan(write_pool(tmp_path, vectors, shards=3)).search(queries, 4)
+    for number, floor in enumerate(floors):
+        expected = brute_force(vectors[: 100 * number], queries, 4)
+        np.testing.assert_array_equal(floor, expected.scores[:, -1])
+    assert len(floors) == 3
 
 
 def test_ties_go_to_the_lower_row(tmp_path: Path) -> None:
@@ -144,16 +167,25 @@ def spoil(pool: Path, row: int, vector: object) -> None:
 def test_a_vector_not_of_length_one_is_named(tmp_path: Path, bad: float) -> None:
     pool = write_pool(tmp_path, random_unit(60, 16), shards=2)
     spoil(pool, 7, bad)
-    with pytest.raises(DataError, match=r"img_emb_001\.npy: .*row 7 "):
+    with pytest.raises(DataError, match=r"img_emb_001\.npy: .*row 7 ") as caught:
         scan(pool).search(random_unit(3, 16), 5)
+    assert ("set normalize = true" in str(caught.value)) == (bad == 0.5)  # else it is no help
 
 
 def test_one_nan_in_a_vector_is_enough(tmp_path: Path) -> None:
     vectors = random_unit(60, 16)
     vectors[40, 3] = np.nan
     pool = write_pool(tmp_path, vectors)
-    with pytest.raises(DataError, match=r"img_emb_000\.npy: .*row 40 "):
-        scan(pool).search(random_unit(3, 16), 5)
+    for rows in (60, 25):  # in the second shard too, rows are numbered from the file's first
+        with pytest.raises(DataError, match=r"img_emb_000\.npy: .*row 40 "):
+            scan(pool, shard_rows=rows).search(random_unit(3, 16), 5)
+
+
+def test_of_several_bad_rows_the_first_is_named(tmp_path: Path) -> None:
+    vectors = random_unit(60, 16)
+    vectors[20:50] = np.nan
+    with pytest.raises(DataError, match=r"img_emb_000\.npy: .*row 20 "):
+        scan(write_pool(tmp_path, vectors)).search(random_unit(3, 16), 5)
 
 
 def test_another_dimension_names_the_file_and_both(tmp_path: Path) -> None:
@@ -181,8 +213,8 @@ def test_a_truncated_shard_is_named(tmp_path: Path) -> None:
     pool = write_pool(tmp_path, random_unit(60, 16), shards=2)
     file = pool / "img_emb" / "img_emb_001.npy"
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(DataError, match=r"img_emb_001\.npy: "):
-        scan(pool).search(random_unit(3, 16), 5)
+    with pytest.raises(DataError, match=r"img_emb_001\.npy: .* bytes where its header promises"):
+        scan(pool).pool_size()  # said before anything is searched
 
 
 def test_a_pickled_shard_is_not_opened(tmp_path: Path) -> None:
@@ -206,3 +238,10 @@ def test_size_and_identity(tmp_path: Path) -> None:
     assert scan(pool).identity() == before
     spoil(pool, 0, 0.25)
     assert scan(pool).identity() != before
+
+
+def test_the_index_file_of_a_pool_is_an_object(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path, random_unit(6, 16))
+    (pool / "index.json").write_text("[]")
+    with pytest.raises(DataError, match=r"index\.json: not a pool's index\.json"):
+        scan(pool).before_re_laion()

@@ -75,6 +75,7 @@ def test_fewer_rows_than_k(tmp_path: Path) -> None:
     found = retriever(build(tmp_path, "Flat", VECTORS[:5])).search(QUERIES, 8)
     assert (found.ids[:, :5] >= 0).all()
     assert (found.ids[:, 5:] == -1).all()
+    assert (found.scores[:, 5:] == -np.inf).all()
 
 
 def test_a_folder_index_with_its_lists_in_another_file(tmp_path: Path) -> None:
@@ -146,9 +147,55 @@ def test_metadata_in_every_form(tmp_path: Path, convert: Any) -> None:
         mine.lookup(np.array([2000], np.int64))
 
 
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda order: order.tobytes()[:-3], r"mapping\.npy: cut short"),
+        (lambda order: (order + 1).tobytes(), r"reordered\.hdf5: its order names rows that it"),
+        (lambda order: order[:-1].tobytes(), r"reordered\.hdf5: its columns and their order"),
+    ],
+)
+def test_a_wrong_order_of_the_metadata_is_named(tmp_path: Path, spoil: Any, message: str) -> None:
+    folder = build(tmp_path, "Flat", VECTORS[:2000])
+    to_reordered(folder)
+    mapping = folder / "ivf_old_to_new_mapping.npy"
+    mapping.write_bytes(spoil(np.fromfile(mapping, np.int64)))
+    with pytest.raises(DataError, match=message):
+        retriever(folder).lookup(np.arange(2000))
+
+
+def test_damaged_hdf5_metadata_is_named(tmp_path: Path) -> None:
+    folder = build(tmp_path, "Flat")
+    to_hdf5(folder)
+    content = bytearray((folder / "metadata.hdf5").read_bytes())
+    start = content.index(b"x\x9c") if b"x\x9c" in content else content.index(b"x^")
+    content[start : start + 100] = b"\xff" * 100  # a chunk that gzip wrote
+    (folder / "metadata.hdf5").write_bytes(content)
+    with pytest.raises(DataError, match=r"metadata\.hdf5: damaged HDF5 file"):
+        retriever(folder).lookup(np.arange(2000))
+
+
 def test_a_pool_of_copies_is_sound(tmp_path: Path) -> None:
     folder = build(tmp_path, "Flat", np.repeat(VECTORS[:20], 100, axis=0))
-    assert (retriever(folder).search(QUERIES, 3).ids >= 0).all()
+    found = retriever(folder).search(QUERIES, 100)  # all copies of one vector
+    assert (np.diff(found.ids, axis=1)[np.diff(found.scores, axis=1) == 0] > 0).all()
+    assert (found.ids >= 0).all()
+
+
+def test_texts_are_not_compared_with_the_vectors_of_images(tmp_path: Path) -> None:
+    folder = build(tmp_path, "Flat")
+    (folder / "image.index").rename(folder / "text.index")
+    mine = retriever(folder, modality="text")
+    assert (mine.search(QUERIES, 3).ids >= 0).all()
+    assert mine.facts() == {}
+
+
+def test_other_metadata_is_another_pool(tmp_path: Path) -> None:
+    folder = build(tmp_path, "Flat")
+    before = retriever(folder).identity()
+    assert retriever(folder).identity() == before
+    (folder / "metadata" / "metadata_002.parquet").write_bytes(b"other")
+    assert retriever(folder).identity() != before
 
 
 def test_rows_that_do_not_fit(tmp_path: Path) -> None:

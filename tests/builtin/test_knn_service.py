@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from knn_server import Reply, Server, serve_knn
+from knn_server import Handler, Reply, Server, serve_knn
 
 from laion_eo.builtin import json_service
 from laion_eo.builtin.knn_service import KnnService
@@ -46,11 +47,49 @@ def test_nothing_that_loses_neighbours_is_asked_for(server: Server) -> None:
     _, body = server.asked[0]
     assert body["aesthetic_score"] == body["aesthetic_weight"] == ""
     assert not any(body[name] for name in ("deduplicate", "use_safety_model", "use_mclip"))
-    chosen = service(server, deduplicate=True, aesthetic_score=9, aesthetic_weight=0.5)
+    options: dict[str, Any] = {
+        "modality": "text",
+        "deduplicate": True,
+        "use_safety_model": True,
+        "use_violence_detector": True,
+        "aesthetic_score": 9,
+        "aesthetic_weight": 0.5,
+    }
+    chosen = service(server, **options)
     chosen.search(QUERIES[:1], 3)
     _, body = server.asked[1]
-    assert (body["deduplicate"], body["aesthetic_score"]) == (True, 9)
+    assert {name: body[name] for name in options} == options
     assert chosen.facts()["aesthetic_score"] == 9
+
+
+def test_results_in_any_order_and_ties_by_id(server: Server) -> None:
+    hits = [(7, 0.25), (9, 0.5), (4, 0.25)]
+    answer = json.dumps([{"id": row, "similarity": score} for row, score in hits]).encode()
+    server.spoil = lambda path, body, count: (200, "application/json", answer)
+    assert service(server).search(QUERIES[:1], 4).ids.tolist() == [[9, 4, 7, -1]]
+
+
+def test_the_url_may_be_the_client_s(server: Server) -> None:
+    """clip-retrieval's own client is given the URL with the path."""
+    service(server, url=f"{server.url}/knn-service").search(QUERIES[:1], 3)
+    assert [path for path, _ in server.asked] == ["/knn-service"]
+
+
+def test_the_pauses_grow(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    paused: list[float] = []
+    plain = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        paused.append(seconds)
+        await plain(0)
+
+    server.spoil = lambda path, body, count: (503, "text/plain", b"busy")
+    asked = service(server, retries=3)
+    assert asked._indices
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with pytest.raises(RunError, match="tried 4 times"):
+        asked.search(QUERIES[:1], 3)
+    assert [seconds for seconds in paused if seconds] == [0.01, 0.02, 0.04]
 
 
 def test_questions_go_out_a_few_at_a_time(server: Server) -> None:
@@ -75,6 +114,38 @@ def test_a_stopped_run_never_asks_twice(server: Server, tmp_path: Path) -> None:
     assert len(server.asked) - before == len(QUERIES) - 5
     assert again.facts()["cached"] == 5
     np.testing.assert_array_equal(found.ids, service(server).search(QUERIES, 5).ids)
+
+
+def test_another_server_is_asked_itself(server: Server, tmp_path: Path) -> None:
+    service(server, tmp_path).search(QUERIES[:2], 5)
+    with serve_knn(POOL[:100]) as other:
+        found = service(other, tmp_path).search(QUERIES[:2], 5)
+        assert len(other.asked) == 2
+    assert (found.ids < 100).all()
+
+
+def test_progress_counts_what_was_kept(server: Server, tmp_path: Path) -> None:
+    service(server, tmp_path).search(QUERIES[:3], 5)
+    seen: list[tuple[int, int]] = []
+    context = Context(work_dir=tmp_path, progress=lambda done, total: seen.append((done, total)))
+    values = {"url": server.url, "index": "small"}
+    KnnService(KnnService.Config.model_validate(values), context).search(QUERIES[:5], 5)
+    assert seen == [(4, 5), (5, 5)]
+
+
+def test_a_redirect_is_not_followed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = service(server)
+    assert asked._indices
+
+    def moved(self: Handler, *_: object) -> None:
+        self.send_response(307)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    monkeypatch.setattr(Handler, "_send", moved)
+    with pytest.raises(DataError, match="/knn-service: answered 307"):
+        asked.search(QUERIES[:1], 5)
 
 
 def test_other_options_are_other_questions(server: Server, tmp_path: Path) -> None:
@@ -105,7 +176,10 @@ HIT = b'[{"id": 1, "similarity": %s}]'
         ((200, "application/json", b'{"error": 1}'), "a list of at most 5 results expected"),
         ((200, "application/json", b'[{"id": "1", "similarity": 1}]'), "with id and similarity"),
         ((200, "application/json", b'[{"id": -1, "similarity": 1}]'), "with id and similarity"),
+        ((200, "application/json", b'[{"id": %d, "similarity": 1}]' % 2**63), "with id and simil"),
+        ((200, "application/json", b"[" * 900), "not whole JSON"),
         ((200, "application/json", HIT % b"NaN"), "no cosine"),
+        ((200, "application/json", HIT % (b"1" + b"0" * 400)), "no cosine"),
         ((200, "application/json", HIT % b"37.5"), "no cosine"),
         ((200, "application/json", b"[" + b"1" * 2000 + b"]"), "more than 1000 bytes"),
         ((200, "application/json", (HIT % b"0.5")[:-1] + b"," + (HIT % b"0.4")[1:]), "id twice"),
@@ -148,10 +222,11 @@ def test_an_unknown_index_lists_those_there_are(server: Server) -> None:
 
 def test_metadata_comes_once_for_each_row(server: Server, tmp_path: Path) -> None:
     asked = service(server, tmp_path)
-    ids = np.array([7, 3, 199], np.int64)
+    ids = np.array([7, 3, 199, 7], np.int64)
     table = asked.lookup(ids)
-    assert table["url"].to_pylist() == ["http://pool/7", "http://pool/3", "http://pool/199"]
-    assert table["caption"].to_pylist() == [None, None, None]
+    assert table["url"].to_pylist() == [f"http://pool/{row}" for row in ids]
+    assert table["caption"].to_pylist() == 4 * [None]
+    assert server.asked[0][1]["ids"] == [3, 7, 199]
     asked.lookup(ids)
     assert [path for path, _ in server.asked] == ["/metadata"]
     assert asked.lookup(ids[:0]).num_rows == 0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -13,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from laion_eo.builtin.exact_scan import ExactScan
+from laion_eo.builtin.storage import Folder
 from laion_eo.component import Context
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.testing import random_unit, write_pool
@@ -107,6 +111,32 @@ def test_metadata_elsewhere(tmp_path: Path) -> None:
     assert named.lookup(ids)["url"].to_pylist() == ["http://pool/3"]
 
 
+def test_a_file_that_a_web_server_withholds_is_named(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path, VECTORS, shards=3)
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            pass
+
+        def do_GET(self) -> None:
+            if self.path.endswith("001.npy"):
+                self.send_error(500)
+            else:
+                super().do_GET()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=pool)) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            # The listing names no sizes; without them, every file would look cut short.
+            sizes = [stored.size for stored in Folder(url).files("img_emb", [".npy"])]
+            with pytest.raises(DataError, match=rf"{url}/img_emb/img_emb_001\.npy: .*500"):
+                scan(url).pool_size()
+        finally:
+            server.shutdown()
+    assert sizes == [file.stat().st_size for file in sorted((pool / "img_emb").iterdir())]
+
+
 def test_one_file_without_its_metadata_is_named(tmp_path: Path) -> None:
     datacomp(tmp_path)
     (tmp_path / "0120.parquet").unlink()
@@ -142,6 +172,21 @@ def test_lists_of_uneven_length_in_parquet(tmp_path: Path) -> None:
     pq.write_table(whole, tmp_path / "x.parquet")
     with pytest.raises(DataError, match=r"x\.parquet: damaged \.parquet file: .*lengths than 2"):
         scan(tmp_path).search(np.eye(2, dtype=np.float32), 1)
+    missing = pa.array([None, [1.0, 0.0], [0.0, 1.0]], pa.list_(pa.float32()))
+    pq.write_table(table(0, 3).append_column("emb", missing), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"x\.parquet: .*no vector in the first row of 'emb'"):
+        scan(tmp_path).search(np.eye(2, dtype=np.float32), 1)
+
+
+def test_a_compressed_file_with_other_bytes_inside_is_named(tmp_path: Path) -> None:
+    datacomp(tmp_path)
+    file = tmp_path / "0130.npz"
+    content = bytearray(file.read_bytes())
+    start = content.index(b"l14_img.npy") + 400
+    content[start : start + 2000] = b"\xff" * 2000  # no valid deflate block
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"0130\.npz: .* while decompressing"):
+        scan(tmp_path).search(QUERIES, 3)
 
 
 def test_no_cuda_is_said(tmp_path: Path) -> None:

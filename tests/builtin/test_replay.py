@@ -86,7 +86,17 @@ def test_the_answers_of_the_former_service(shared: Path) -> None:
     assert urls == [row["url"] for row in rows]
 
 
-def test_other_anchors_are_refused(published: Path) -> None:
+def test_equal_scores_go_to_the_lower_id(tmp_path: Path) -> None:
+    file = tmp_path / "ties.csv"
+    file.write_text("source,id,similarity,url,caption\n0,9,0.5,u,c\n0,7,0.5,u,c\n0,8,0.5,u,c\n")
+    assert replay(file).search(QUERIES[:1], 2).ids.tolist() == [[7, 8]]
+
+
+def test_other_anchors_are_refused(published: Path, tmp_path: Path) -> None:
+    file = tmp_path / "before.csv"
+    file.write_text("source,id,similarity,url,caption\n-1,9,0.5,u,c\n0,9,0.5,u,c\n")
+    with pytest.raises(DataError, match="neighbours of anchor -1, but the run has 4 anchors"):
+        replay(file).search(QUERIES, 3)
     with pytest.raises(DataError, match="neighbours of anchor 2, but the run has 2 anchors"):
         replay(published).search(QUERIES[:2], 3)
 
@@ -102,8 +112,21 @@ def test_what_is_no_record(tmp_path: Path) -> None:
     file.write_text("source,id,similarity,url,caption\n0,,0.5,u,c\n")
     with pytest.raises(DataError, match="rows without source, id or similarity"):
         replay(file).search(QUERIES, 3)
+    file.write_text("source,id,similarity,url,caption\n0,many,0.5,u,c\n")
+    with pytest.raises(DataError, match=r"x\.csv: cannot be read: .*many"):
+        replay(file).search(QUERIES, 3)
+    for row in ("0,-7,0.5", "0,7,inf"):
+        file.write_text(f"source,id,similarity,url,caption\n{row},u,c\n")
+        with pytest.raises(DataError, match=r"x\.csv: rows whose id is negative, or"):
+            replay(file).search(QUERIES, 3)
     with pytest.raises(DataError, match=r"none\.csv: cannot be read"):
         replay(tmp_path / "none.csv").search(QUERIES, 3)
-    (tmp_path / "y.jsonl").write_text('{"id": 1,')
-    with pytest.raises(DataError, match=r"y\.jsonl: cannot be read"):
-        replay(tmp_path / "y.jsonl").search(QUERIES, 3)
+    for text, reason in {
+        '{"id": 1,': "line 1",
+        "[]\nnull": "line 2 is neither a result",
+        "[7]": "line 1 is neither a result",
+        f'{{"id": {10**30}}}': "too (large|big)",
+    }.items():
+        (tmp_path / "y.jsonl").write_text(text)
+        with pytest.raises(DataError, match=rf"y\.jsonl: cannot be read: .*({reason})"):
+            replay(tmp_path / "y.jsonl").search(QUERIES, 3)

@@ -31,6 +31,10 @@ def test_the_form_fits_the_size(rows: int, factory: str) -> None:
     assert choose_factory(rows, 768) == factory
 
 
+def test_an_odd_dimension_is_not_cut_into_codes() -> None:
+    assert choose_factory(100_000_000, 767) == "IVF40000,SQ8"
+
+
 @pytest.mark.parametrize("factory", [None, "IVF16,SQ8", "OPQ16_16,IVF16,PQ16x8"])
 def test_what_is_built_is_found_in(tmp_path: Path, factory: str | None) -> None:
     faiss: Any = pytest.importorskip("faiss", reason="the extra `faiss` is not installed")

@@ -137,9 +137,33 @@ def test_other_pictures_start_afresh(
     web: Path, copy: Path, registry: Registry, tmp_path: Path
 ) -> None:
     index(web, tmp_path / "out", COLOURS, "http://h/", registry)
+    for killed in ("image.index.working", "index.json.77.working"):
+        (tmp_path / "out" / killed).touch()
+    (tmp_path / "out" / "image.index").touch()
     index(copy, tmp_path / "out", COLOURS, "http://h/", registry)
     index(copy, tmp_path / "other", COLOURS, "http://h/", registry)
     assert content_of(tmp_path / "out") == content_of(tmp_path / "other")
+
+
+def test_another_prefix_caption_or_model_starts_afresh(
+    copy: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(copy, tmp_path / "out", COLOURS, "http://h/", registry)
+    index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
+    assert str(metadata_of(tmp_path / "out")[0]["url"]).startswith("http://other/")
+    (copy / "green00.txt").write_text("a field")
+    index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
+    assert metadata_of(tmp_path / "out")[0]["caption"] == "a field"
+    before = vectors_of(tmp_path / "out")
+    plain = colours.Colours.embed_images
+
+    def turned(self: colours.Colours, images: Sequence[Picture]) -> Embeddings:
+        return -plain(self, images)
+
+    monkeypatch.setattr(colours.Colours, "embed_images", turned)
+    monkeypatch.setattr(colours.Colours, "model_id", "turned-1")
+    index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
+    np.testing.assert_array_equal(vectors_of(tmp_path / "out"), -before)
 
 
 def test_a_folder_of_other_things_is_left_alone(
@@ -158,6 +182,16 @@ def test_what_is_no_pool(registry: Registry, copy: Path, tmp_path: Path) -> None
             index(source, tmp_path / "out", COLOURS, registry=registry)
     (copy / "metadata.csv").write_text("picture,words\ngreen00.png,a field\n")
     with pytest.raises(DataError, match=r"metadata\.csv: no column file .* picture, words"):
+        index(copy, tmp_path / "out", COLOURS, registry=registry)
+    (copy / "metadata.csv").write_bytes(b"file,text\ngreen00.png,for\xeat\n")
+    with pytest.raises(DataError, match=r"metadata\.csv: cannot be read: 'utf-8'"):
+        index(copy, tmp_path / "out", COLOURS, registry=registry)
+    (copy / "metadata.csv").write_text("file,text\ngreen00.png,a field\n,another\n")
+    with pytest.raises(DataError, match=r"metadata\.csv: row 1 has no 'file'"):
+        index(copy, tmp_path / "out", COLOURS, registry=registry)
+    (copy / "metadata.csv").unlink()
+    (copy / "metadata.parquet").write_text("no parquet")
+    with pytest.raises(DataError, match=r"metadata\.parquet: cannot be read"):
         index(copy, tmp_path / "out", COLOURS, registry=registry)
     with pytest.raises(ConfigError, match="no embedder named 'colour'"):
         index(copy, tmp_path / "out", {"use": "colour"}, registry=registry)

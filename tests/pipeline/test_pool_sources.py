@@ -76,6 +76,17 @@ def test_a_truncated_tar_is_named(tars: Path, registry: Registry, tmp_path: Path
         index(tars, tmp_path / "out", COLOURS, registry=registry)
 
 
+@pytest.mark.parametrize("about", [b"{cut", b"[1]", b'{"caption": "\xff"}'])
+def test_a_damaged_json_in_a_tar_is_named(
+    about: bytes, tars: Path, registry: Registry, tmp_path: Path
+) -> None:
+    with tarfile.open(tars / "00001.tar", "a") as archive:
+        add(archive, "last.json", about)
+        add(archive, "last.png", b"")
+    with pytest.raises(DataError, match=r"00001\.tar: last\.json: a JSON object expected"):
+        index(tars, tmp_path / "out", COLOURS, registry=registry)
+
+
 def test_urls_are_fetched(web: Path, web_url: str, registry: Registry, tmp_path: Path) -> None:
     urls = [f"{web_url}green0{i}.png" for i in range(4)] + [f"{web_url}none.png", None]
     captions = [f"caption {i}" for i in range(6)]
@@ -97,6 +108,9 @@ def test_urls_are_fetched(web: Path, web_url: str, registry: Registry, tmp_path:
 def test_a_table_without_urls(registry: Registry, tmp_path: Path) -> None:
     pq.write_table(pa.table({"key": ["a"]}), tmp_path / "urls.parquet")
     with pytest.raises(DataError, match=r"urls\.parquet: no column 'url'; it has key"):
+        index(tmp_path / "urls.parquet", tmp_path / "out", COLOURS, registry=registry)
+    (tmp_path / "urls.parquet").write_text("no parquet")
+    with pytest.raises(DataError, match=r"urls\.parquet: not a whole parquet file"):
         index(tmp_path / "urls.parquet", tmp_path / "out", COLOURS, registry=registry)
 
 

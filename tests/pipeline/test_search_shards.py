@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,36 @@ def test_a_failed_search_goes_on_after_its_last_shard(
     assert neighbors(again.folder) == neighbors(whole.folder)
 
 
+def test_shards_kept_for_other_anchors_are_of_no_use(
+    sharded: dict[str, JSON],
+    anchors: Path,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mine = tmp_path / "anchors"
+    shutil.copytree(anchors, mine)
+    data = sharded | {"anchors": sharded["anchors"] | {"root": str(mine)}}
+    plain: Search = ExactScan.search_shard
+
+    def stumbling(
+        self: ExactScan, queries: Embeddings, k: int, shard: int, floor: NDArray[np.float32]
+    ) -> Neighbors:
+        if shard == 3:
+            raise KeyboardInterrupt
+        return plain(self, queries, k, shard, floor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ExactScan, "search_shard", stumbling)
+        with pytest.raises(KeyboardInterrupt):
+            run(data, tmp_path / "run", registry=registry)
+    first, second, *_ = sorted(mine.iterdir())
+    first.write_bytes(second.read_bytes())  # as many anchors, but others
+    again = run(data, tmp_path / "run", registry=registry)
+    fresh = run(data, tmp_path / "fresh", registry=registry)
+    assert neighbors(again.folder) == neighbors(fresh.folder)
+
+
 def test_what_a_worker_found_raises_its_own_floor(
     sharded: dict[str, JSON], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,10 +117,15 @@ def test_what_a_worker_found_raises_its_own_floor(
     runner = Runner(data, tmp_path, (), registry)
     stage = next(stage for stage in runner.stages if isinstance(stage, NeighborsStage))
     nothing = np.full(len(stage._queries[1]), -np.inf, np.float32)
-    found = [stage.search_shard((shard, nothing)) for shard in range(2)]
+    # Ray does a shard again whose result was lost: its hits must not count twice.
+    found = [stage.search_shard((shard, nothing)) for shard in (0, 0, 1)]
+    high = np.ones_like(nothing)
+    stage.search_shard((2, high))
     runner.bench.close()
     np.testing.assert_array_equal(floors[0], nothing)
     np.testing.assert_array_equal(floors[1], found[0].scores[:, -1])
+    np.testing.assert_array_equal(floors[2], found[0].scores[:, -1])
+    np.testing.assert_array_equal(floors[3], high)
 
 
 SLOW = """

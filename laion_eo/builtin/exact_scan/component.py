@@ -92,11 +92,13 @@ class ExactScan(ShardedRetriever):
                     about = json.load(stream)
             except (OSError, ValueError) as error:
                 raise DataError(f"{stored}: not a pool's index.json: {error}") from None
+            if not isinstance(about, dict):
+                raise DataError(f"{stored}: not a pool's index.json: an object expected.")
         return super().before_re_laion() or bool(about.get("before_re_laion"))
 
     def facts(self) -> dict[str, JSON]:
         """Return the share of pairs that was proven not to matter."""
-        return dict(self._counts.facts()) if self._counts.rows else {}
+        return dict(self._counts.facts()) if self._counts.pairs else {}
 
     def shards(self) -> int:
         """Return the number of shards: of ``shard_rows`` rows, whatever the files."""

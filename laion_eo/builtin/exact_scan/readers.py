@@ -6,6 +6,7 @@ A reader knows the shape of its file and reads ranges of rows, in order, into me
 from __future__ import annotations
 
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -26,6 +27,14 @@ HDF5_DATASETS = ("emb", "img_emb", "embeddings")
 """``emb``: the SISAP challenge's files of LAION-2B."""
 
 Vectors = NDArray[np.floating]
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """Return what reading a damaged file, or one that a server withholds, may raise."""
+    import aiohttp  # fsspec lets its errors through
+
+    archives = (zipfile.BadZipFile, zlib.error, pa.ArrowException)
+    return (OSError, ValueError, EOFError, KeyError, aiohttp.ClientError, *archives)
 
 
 class Reader(ABC):
@@ -49,14 +58,7 @@ class Reader(ABC):
             self._open()
         except DataError:
             raise
-        except (
-            OSError,
-            ValueError,
-            EOFError,
-            KeyError,
-            zipfile.BadZipFile,
-            pa.ArrowException,
-        ) as e:
+        except _faults() as e:
             raise DataError(f"{source}: not a whole {type(self).kind} file: {e}") from None
 
     kind = ""
@@ -77,7 +79,7 @@ class Reader(ABC):
         """
         try:
             yield from self._read(start, stop, step)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, pa.ArrowException) as e:
+        except _faults() as e:
             raise DataError(f"{self.source}: damaged {self.kind} file: {e}") from None
 
     def _shape(self, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
@@ -185,6 +187,8 @@ class Parquet(Reader):
             self._column = self._choose(lists, PARQUET_COLUMNS, "column of vectors")
             rows = file.metadata.num_rows
             first = next(file.iter_batches(1, columns=[self._column]), None) if rows else None
+        if first is not None and first[self._column].null_count:
+            raise ValueError(f"no vector in the first row of {self._column!r}")
         dim = len(first[self._column][0]) if first is not None else 0
         dtype = schema.field(self._column).type.value_type.to_pandas_dtype()
         self._shape((rows, dim), np.dtype(dtype))

@@ -37,18 +37,25 @@ needs no proof, as it is checked."""
 
 @dataclass
 class Counts:
-    """What a scan saw and what it was spared."""
+    """What a scan saw and what it was spared.
 
-    rows: int = 0
+    Attributes:
+        pairs: Of a query and a row.
+        pairs_again: Those that were looked at twice, as a guess had been too high.
+        pairs_scored: Those that were scored exactly, each time.
+    """
+
     pairs: int = 0
+    pairs_again: int = 0
     pairs_scored: int = 0
 
     def facts(self) -> dict[str, float | int]:
         """Return the counts, and the share of pairs that was proven to be outside the top k."""
+        looks = max(self.pairs + self.pairs_again, 1)
         return {
-            "rows": self.rows,
             "pairs": self.pairs,
-            "pairs_pruned_share": round(1 - self.pairs_scored / max(self.pairs, 1), 6),
+            "pairs_again": self.pairs_again,
+            "pairs_pruned_share": round(1 - self.pairs_scored / looks, 6),
         }
 
 
@@ -107,6 +114,7 @@ class Scanner:
             DataError: A vector is NaN or not of length 1.
         """
         best = Candidates(len(self._queries), self._threads)
+        self._counts.pairs += len(piece.vectors) * len(self._queries)
         used = self._pass(piece, floor, best)
         found = best.best(self._k, piece.first_id)
         # Every pair that was left out scores below `used`.
@@ -118,6 +126,7 @@ class Scanner:
 
     def _repair(self, piece: Piece, again: Integers, proven: Floats, found: Neighbors) -> None:
         """Scan once more for a few queries, with thresholds that are proven."""
+        self._counts.pairs_again += len(piece.vectors) * len(again)
         scanner = Scanner(self._queries[again], self._k, self._device, self._counts)
         try:
             best = Candidates(len(again), self._threads)
@@ -156,8 +165,6 @@ class Scanner:
             if waiting.count > limit or number == blocks - 1:
                 self._settle(piece, waiting, best)
                 waiting = Candidates(queries, self._threads)
-        self._counts.rows += total
-        self._counts.pairs += total * queries
         return threshold
 
     def _place(self, seen: int, rows: int) -> int:
@@ -192,9 +199,10 @@ class Scanner:
         bad = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))  # NaN is bad too
         if len(bad):
             first = bad[places[bad].argmin()]
+            scaling = "set normalize = true, or " if 0 < lengths[first] < np.inf else ""
             raise DataError(
                 f"{piece.source}: the vector of row {piece.first_row + places[first]} has length "
-                f"{lengths[first]:.4g}, not 1; set normalize = true, or mend the pool."
+                f"{lengths[first]:.4g}, not 1; {scaling}mend the pool."
             )
         return block
 

@@ -42,7 +42,10 @@ def gather(vectors: NDArray[np.floating], places: Numbers) -> Floats:
     try:
         import torch
     except ImportError:
-        return some.astype(np.float32, copy=False)
+        torch = None
+    if torch is None or some.dtype != np.float16:  # torch takes no big-endian floats
+        with np.errstate(over="ignore"):  # infinite vectors are refused later
+            return some.astype(np.float32, copy=False)
     narrow: Floats = torch.from_numpy(some).float().numpy()  # 30 times as fast as numpy
     return narrow
 
@@ -94,9 +97,19 @@ class ExactScores:
         # A sum whose error could change the outcome is made again, without any.
         below, above = sums - self._doubt, sums + self._doubt
         for i in np.flatnonzero(below.astype(np.float32) != above.astype(np.float32)):
-            # A product of two float32 is exact in float64, and fsum adds without error.
-            rounded[i] = np.float32(math.fsum(self._wide[query[i]] * narrow[place[i]]))
+            # A product of two float32 is exact in float64.
+            rounded[i] = _nearest((self._wide[query[i]] * narrow[place[i]]).tolist())
         return rounded
+
+
+def _nearest(terms: list[float]) -> np.float32:
+    """Return the float32 nearest to the exact sum of float64 numbers."""
+    total = math.fsum(terms)
+    rest = math.fsum([*terms, -total])
+    # Rounding twice may err where the first lands between two float32; an odd float64 never does.
+    if rest and not np.float64(total).view(np.int64) & 1:
+        total = math.nextafter(total, math.copysign(math.inf, rest))
+    return np.float32(total)
 
 
 def _choose_sums() -> Sums:

@@ -119,9 +119,16 @@ class NeighborsStage(Stage):
         # The best of the shards that this process did are as good a floor as the task's.
         found = retriever.search_shard(vectors, k, shard, np.maximum(floor, self._best.min(axis=1)))
         found = check_neighbors(retriever, found, len(vectors), k)
-        both = np.concatenate([self._best, found.scores], axis=1)
-        self._best = np.partition(both, k, axis=1)[:, k:]
+        if shard not in self._searched:  # a cluster may ask again: each hit counts once
+            self._searched.add(shard)
+            both = np.concatenate([self._best, found.scores], axis=1)
+            self._best = np.partition(both, k, axis=1)[:, k:]
         return found
+
+    @cached_property
+    def _searched(self) -> set[int]:
+        """The shards that this process did."""
+        return set()
 
     @cached_property
     def _best(self) -> NDArray[np.float32]:
