@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
@@ -229,3 +230,13 @@ def test_few_pairs_wait_for_their_exact_scores(monkeypatch: pytest.MonkeyPatch) 
     assert max(waited) <= 4 * 10 * 30 + 30 * 50
     assert len(waited) > 1
     assert max(kept) <= 10 * 30
+
+
+def test_as_many_threads_as_one_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert scan.threads() == 3
+    for unlimited in ("0", "4,2", ""):
+        monkeypatch.setenv("OMP_NUM_THREADS", unlimited)
+        assert scan.threads() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert scan.threads() == os.cpu_count()

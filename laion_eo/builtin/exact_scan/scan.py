@@ -228,4 +228,7 @@ def batches(queries: int, k: int) -> list[slice]:
 def threads() -> int:
     """Return how many threads a scan may use: ``OMP_NUM_THREADS``, or all cores."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    return int(limit) if limit.isdigit() and int(limit) else len(os.sched_getaffinity(0))
+    if limit.isdigit() and int(limit):
+        return int(limit)
+    # Not everywhere may a process ask which cores it has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
