@@ -17,7 +17,7 @@ _SECRET_KEY = re.compile(
     r"(?:$|[_-])",
     re.IGNORECASE,
 )
-_URL = re.compile(r"\b(?!file:)([a-z][a-z0-9+.-]*://)(?:[^/\s@]*@)?([^\s?#]*)(?:[?#]\S*)?", re.I)
+_URL = re.compile(r"\b(?!file:)([a-z][a-z0-9+.-]*://)(?:[^/\s?#]*@)?([^\s?#]*)(?:[?#]\S*)?", re.I)
 # From where a path begins (/, //, ~/, ../, C:\, file:) to its last separator.
 _FOLDERS = re.compile(
     r"(?:file:/*|~\w*|\b[a-z]:|\.\.|(?<=\w)/|(?<!\w))[/\\](?:[^\n\"',;]*[/\\])?", re.I

@@ -16,6 +16,7 @@ from laion_eo.dataset.public import scrubbed
         ("open_clip:ViT-B-32//home/alice/b32.pt", "open_clip:ViT-B-32…/b32.pt"),
         ("--weights=/home/alice/my models/x.pt", "--weights=…/x.pt"),
         ("https://me:pw@host.org/knn?token=x#y", "https://host.org/knn"),
+        ("https://me:p@w@host.org/knn?mail=a@b.c", "https://host.org/knn"),
         ("https://host.org:8080/a/b", "https://host.org:8080/a/b"),
         ("laion/CLIP-ViT-B", "laion/CLIP-ViT-B"),
         ("a satellite and/or aerial image", "a satellite and/or aerial image"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
@@ -74,6 +75,26 @@ def test_a_truncated_tar_is_named(tars: Path, registry: Registry, tmp_path: Path
     file.write_bytes(file.read_bytes()[:700])
     with pytest.raises(DataError, match=r"00001\.tar: not a whole tar"):
         index(tars, tmp_path / "out", COLOURS, registry=registry)
+
+
+def test_a_packed_tar_is_named(tars: Path, registry: Registry, tmp_path: Path) -> None:
+    file = tars / "00001.tar"
+    file.write_bytes(gzip.compress(file.read_bytes()))
+    with pytest.raises(DataError, match=r"00001\.tar: not a whole tar.* unpacked first"):
+        index(tars, tmp_path / "out", COLOURS, registry=registry)
+
+
+@pytest.mark.parametrize("about", [b"{bad", b"[1]", b"\xff", b"[" * 100_000, b'{"caption": 7}'])
+def test_a_damaged_description_costs_no_picture(
+    web: Path, registry: Registry, tmp_path: Path, about: bytes
+) -> None:
+    (tmp_path / "tars").mkdir()
+    with tarfile.open(tmp_path / "tars" / "0.tar", "w") as archive:
+        add(archive, "a.json", about)
+        add(archive, "a.png", (web / "green00.png").read_bytes())
+    result = index(tmp_path / "tars", tmp_path / "out", COLOURS, registry=registry)
+    (row,) = pq.read_table(result.folder / "metadata").to_pylist()
+    assert row["caption"] == ("7" if b"7" in about else None)
 
 
 def test_urls_are_fetched(web: Path, web_url: str, registry: Registry, tmp_path: Path) -> None:

@@ -136,3 +136,5 @@ def test_a_file_that_never_ends_is_not_begun(tmp_path: Path) -> None:
 def test_a_missing_list_stops_the_run_before_any_request(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="block-list cannot be read"):
         list(downloader(block_list=str(tmp_path / "none.txt")).download(["http://127.0.0.1:1/"]))
+    with pytest.raises(DataError, match=r"none\.txt: no such block-list"):
+        downloader(block_list=str(tmp_path / "none.txt")).identity()

@@ -185,6 +185,7 @@ def test_x_robots_tag(values: list[str], word: str | None) -> None:
         ("Fri, 01 Jan 2021 00:00:00 GMT", 0.0),
         ("soon", None),
         ("-5", None),
+        ("Fri, 01 Jan 99999999999999999999 00:00:00 GMT", None),
         (None, None),
     ],
 )
