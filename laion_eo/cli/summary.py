@@ -30,7 +30,8 @@ def print_run(result: RunResult, console: Console) -> None:
     for name, facts in result.manifest["stages"]["verdicts"]["facts"].items():
         for what, how in facts.items():
             if isinstance(how, dict):
-                how = f">= {how['threshold']} ({how['how']})"
+                found = "any" if how["threshold"] is None else f">= {how['threshold']}"
+                how = f"{found} ({how['how']})"
             console.print(f"{name}: {what} {how}")
     if not result.ran:
         console.print("Everything was up to date: nothing was run.")
