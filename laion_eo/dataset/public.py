@@ -45,6 +45,12 @@ def scrubbed(value: JSON, key: str = "") -> JSON:
         return HIDDEN
     if not isinstance(value, str):
         return value
-    if _URL.search(value):
-        return _URL.sub(r"\1\2", value)
-    return _FOLDERS.sub("…/", value.rstrip("/\\") or value)
+    public, end = "", 0
+    for url in _URL.finditer(value):
+        public += _without_folders(value[end : url.start()]) + url[1] + url[2]
+        end = url.end()
+    return public + _without_folders(value[end:])
+
+
+def _without_folders(text: str) -> str:
+    return _FOLDERS.sub("…/", text.rstrip("/\\") or text)

@@ -17,6 +17,8 @@ from laion_eo.dataset.public import scrubbed
         ("--weights=/home/alice/my models/x.pt", "--weights=…/x.pt"),
         ("https://me:pw@host.org/knn?token=x#y", "https://host.org/knn"),
         ("https://me:p@w@host.org/knn?mail=a@b.c", "https://host.org/knn"),
+        ("https://host.org/a?b /home/alice/x.pt", "https://host.org/a …/x.pt"),
+        ("/home/alice/x.pt https://host.org/a#b", "…/x.pt https://host.org/a"),
         ("https://host.org:8080/a/b", "https://host.org:8080/a/b"),
         ("laion/CLIP-ViT-B", "laion/CLIP-ViT-B"),
         ("a satellite and/or aerial image", "a satellite and/or aerial image"),

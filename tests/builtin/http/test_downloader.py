@@ -50,9 +50,11 @@ def test_a_silent_host_holds_up_nobody_else() -> None:
 def test_stopping_early_stops_the_thread() -> None:
     with serve_connections(serve_jpeg) as port:
         urls = [f"http://localhost:{port}/1.jpg", f"http://127.0.0.1:{port}/2.jpg"]
+        before = {*threading.enumerate()}  # those of other tests may still be ending
         found = downloader().download(urls)
         assert next(found).status is DownloadStatus.OK
-        (thread,) = (one for one in threading.enumerate() if one.name == "laion-eo-download")
+        new = {*threading.enumerate()} - before
+        (thread,) = (one for one in new if one.name == "laion-eo-download")
         found.close()  # type: ignore[attr-defined]
         thread.join(60)
     assert not thread.is_alive()
