@@ -140,3 +140,18 @@ def test_a_missing_list_stops_the_run_before_any_request(tmp_path: Path) -> None
         list(downloader(block_list=str(tmp_path / "none.txt")).download(["http://127.0.0.1:1/"]))
     with pytest.raises(DataError, match=r"none\.txt: no such block-list"):
         downloader(block_list=str(tmp_path / "none.txt")).identity()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_file_may_have_the_last_byte_that_is_allowed(told: bool) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        length = b"Content-Length: %d\r\n" % len(JPEG) if told else b""
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n%s\r\n%s" % (length, JPEG))
+
+    rules = {"robots_txt": False, "tdm_reservation": False}
+    with serve_connections(answer) as port:
+        for room, status in ((0, DownloadStatus.OK), (-1, DownloadStatus.TOO_LARGE)):
+            options = {**rules, "max_bytes": len(JPEG) + room}
+            (got,) = downloader(**options).download([f"http://127.0.0.1:{port}/a.jpg"])
+            assert got.status is status
