@@ -108,6 +108,9 @@ def test_a_secret_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "hunter2")
     assert options.token.reveal() == "hunter2"
     assert "hunter2" not in f"{options!r} {options.model_dump()}"
+    monkeypatch.setenv("MY_TOKEN", "")
+    with pytest.raises(ConfigError, match="MY_TOKEN is not set"):
+        options.token.reveal()
     monkeypatch.delenv("MY_TOKEN")
     with pytest.raises(ConfigError, match="MY_TOKEN is not set"):
         options.token.reveal()

@@ -39,4 +39,8 @@ def test_secrets_by_the_name_of_their_key() -> None:
         "tokens": [hidden],
         "tokenizer": "t",
     }
+    assert scrubbed({"HF_TOKEN": "x", "Authorization": "x"}) == {
+        "HF_TOKEN": hidden,
+        "Authorization": hidden,
+    }
     assert scrubbed({"token": {"env": "NAME"}, "k": 3}) == {"token": {"env": "NAME"}, "k": 3}

@@ -77,6 +77,18 @@ def test_a_truncated_tar_is_named(tars: Path, registry: Registry, tmp_path: Path
         index(tars, tmp_path / "out", COLOURS, registry=registry)
 
 
+def test_a_tar_leads_nowhere_else(
+    web: Path, tars: Path, registry: Registry, tmp_path: Path
+) -> None:
+    with tarfile.open(tars / "00002.tar", "w") as archive:
+        for number, kind in enumerate((tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE)):
+            member = tarfile.TarInfo(f"{number}.png")
+            member.type, member.linkname = kind, str(web / "green00.png")
+            archive.addfile(member)
+    result = index(tars, tmp_path / "out", COLOURS, registry=registry)
+    assert (result.rows, result.skipped) == (10, 0)
+
+
 def test_a_packed_tar_is_named(tars: Path, registry: Registry, tmp_path: Path) -> None:
     file = tars / "00001.tar"
     file.write_bytes(gzip.compress(file.read_bytes()))
@@ -99,7 +111,8 @@ def test_a_damaged_description_costs_no_picture(
 
 def test_urls_are_fetched(web: Path, web_url: str, registry: Registry, tmp_path: Path) -> None:
     urls = [f"{web_url}green0{i}.png" for i in range(4)] + [f"{web_url}none.png", None]
-    captions = [f"caption {i}" for i in range(6)]
+    urls.append(urls[3])  # once is enough
+    captions = [f"caption {i}" for i in range(7)]
     pq.write_table(pa.table({"URL": urls, "TEXT": captions}), tmp_path / "urls.parquet")
     out = tmp_path / "out"
     file = tmp_path / "urls.parquet"

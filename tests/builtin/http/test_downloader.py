@@ -155,3 +155,11 @@ def test_a_file_may_have_the_last_byte_that_is_allowed(told: bool) -> None:
             options = {**rules, "max_bytes": len(JPEG) + room}
             (got,) = downloader(**options).download([f"http://127.0.0.1:{port}/a.jpg"])
             assert got.status is status
+
+
+def test_the_shorter_side_may_be_as_long_as_the_least() -> None:
+    least = min(WIDTH, HEIGHT)
+    with serve_connections(serve_jpeg) as port:
+        for side, status in ((least, DownloadStatus.OK), (least + 1, DownloadStatus.TOO_SMALL)):
+            (got,) = downloader(min_side=side).download([f"http://127.0.0.1:{port}/a.jpg"])
+            assert got.status is status
