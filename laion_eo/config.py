@@ -204,6 +204,7 @@ class RunFile:
         """
         data = _read_toml(source) if isinstance(source, Path) else deepcopy(dict(source))
         for override in overrides:
+            _write_out(data, override)
             apply_override(data, override)
         if isinstance(source, Path):
             return cls(data, source.name, source.parent)
@@ -217,6 +218,18 @@ class RunFile:
             ConfigError: An unknown table, a missing one, or a value of the wrong type.
         """
         return validate(RunConfig, self.data, self.name)
+
+
+def _write_out(data: dict[str, JSON], override: str) -> None:
+    """Write out the default components of a table that an override reaches into."""
+    table, dot, _ = override.partition("=")[0].partition(".")
+    table = table.strip()
+    field = RunConfig.model_fields.get(table)
+    default = field.get_default() if field is not None and dot and table not in data else None
+    if isinstance(default, Choice):
+        data[table] = default.model_dump()
+    elif isinstance(default, tuple):
+        data[table] = [choice.model_dump() for choice in default]
 
 
 def _read_toml(path: Path) -> dict[str, JSON]:
@@ -262,7 +275,10 @@ def _explain(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
         return f"{key!r} is missing"
     if fault["type"] == "model_type":
         # Not echoed: it may be a secret in plain text, where {env = "NAME"} was wanted.
-        return f'{key!r}: a table was expected, such as {{env = "NAME"}} for a secret'
+        secret = fault["ctx"]["class_name"] == Secret.__name__
+        return f"{key!r}: a table was expected" + (', {env = "NAME"}' if secret else "")
+    if fault["type"] == "tuple_type":
+        return f"{key!r}: a list was expected"
     message = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
     if key and "input" in fault and not isinstance(fault["input"], dict | list):
         return f"{key!r}: {message} (got {fault['input']!r})"

@@ -42,6 +42,8 @@ def test_options_stay_with_their_component() -> None:
         (MINIMAL | {"seed": "seven"}, r"'seed': .*integer.*got 'seven'"),
         (MINIMAL | {"dataset": {"config": "../up"}}, r"'dataset.config'"),
         (MINIMAL | {"engine": {"use": "spark"}}, r"'engine.use'.*'spark'"),
+        (MINIMAL | {"retriever": "faiss"}, r"'retriever': a table was expected\.$"),
+        (MINIMAL | {"filters": {"use": "min-size"}}, r"'filters': a list was expected\.$"),
     ],
 )
 def test_faults_are_named(data: dict[str, JSON], message: str) -> None:
@@ -76,6 +78,17 @@ def test_overrides_do_not_touch_the_callers_data() -> None:
     assert MINIMAL["anchors"]["root"] == "a"
 
 
+def test_overrides_reach_into_what_the_run_file_leaves_out() -> None:
+    changes = ["filters.similarity-threshold.sigma=2", "scorers.1.prompt=a road", "embedder.x=1"]
+    config = RunFile.load(MINIMAL, changes).config
+    assert [(f.use, f.options) for f in config.filters] == [
+        ("min-size", {}), ("similarity-threshold", {"sigma": 2}), ("duplicates", {}),
+    ]  # fmt: skip
+    assert config.scorers[1].options == {"prompt": "a road"}
+    assert (config.embedder.use, config.embedder.options) == ("open-clip", {"x": 1})
+    assert RunFile.load(MINIMAL, ["seed=1"]).data.keys() == {*MINIMAL, "seed"}
+
+
 class _Options(BaseModel):
     root: RunPath = Path()
     token: Secret | None = None
@@ -95,6 +108,9 @@ def test_a_secret_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "hunter2")
     assert options.token.reveal() == "hunter2"
     assert "hunter2" not in f"{options!r} {options.model_dump()}"
+    monkeypatch.setenv("MY_TOKEN", "")
+    with pytest.raises(ConfigError, match="MY_TOKEN is not set"):
+        options.token.reveal()
     monkeypatch.delenv("MY_TOKEN")
     with pytest.raises(ConfigError, match="MY_TOKEN is not set"):
         options.token.reveal()
@@ -103,4 +119,5 @@ def test_a_secret_is_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_secret_in_plain_text_is_refused_without_repeating_it() -> None:
     with pytest.raises(ConfigError) as caught:
         validate(_Options, {"token": "hunter2"}, "x")
+    assert '{env = "NAME"}' in str(caught.value)
     assert "hunter2" not in str(caught.value)

@@ -46,6 +46,14 @@ class LazyGroup(click.Group):
         self._add_plugins(ctx)
         return super().get_command(ctx, cmd_name)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; Ctrl-C ends it with a word on what to do, and the shell's code."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("laion-eo: stopped; the same command goes on from here.", err=True)
+            ctx.exit(130)
+
     def _add_plugins(self, ctx: click.Context) -> None:
         """Let plugins add commands, once a call, and only where one of theirs may be meant."""
         if ctx.meta.setdefault(f"{__name__}.plugins", self) is not self:
@@ -96,6 +104,3 @@ def main(args: Sequence[str] | None = None) -> None:
     except OSError as error:
         click.echo(f"laion-eo: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo("laion-eo: stopped; the same command goes on from here.", err=True)
-        sys.exit(130)

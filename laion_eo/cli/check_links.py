@@ -42,8 +42,7 @@ def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ..
       laion-eo check-links runs/ver-1 --out links-2025-06.parquet
       laion-eo check-links laion_eo --config ver-0
     """  # noqa: D301 - click wants the backspace itself
-    from rich.console import Console
-
+    from laion_eo.cli.console import output_console
     from laion_eo.cli.progress import reporting
     from laion_eo.dataset.links import check_links
     from laion_eo.overrides import apply_override
@@ -55,11 +54,10 @@ def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ..
     registry = Registry.discover()
     with reporting(registry):
         report = check_links(dataset, out, config, options, registry)
-    _print(report, Console())
+    _print(report, output_console())
 
 
 def _print(report: LinkReport, console: Console) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from laion_eo.dataset.links import counted
@@ -67,7 +65,7 @@ def _print(report: LinkReport, console: Console) -> None:
     table = Table("status", "HTTP", "links", "for example")
     table.columns[2].justify = "right"
     for status, code, count, reason in counted(report):
-        table.add_row(status, code, f"{count:,}", escape(reason))
+        table.add_row(status, code, f"{count:,}", reason)
     console.print(table)
     if report.changed:
         console.print(f"{report.changed:,} of those that are there show another image by now.")

@@ -11,5 +11,9 @@ WIDTH_OFF_TERMINAL = 120
 
 
 def output_console() -> Console:
-    """Return the console for a command's result, on stdout."""
-    return Console(width=None if sys.stdout.isatty() else WIDTH_OFF_TERMINAL, highlight=False)
+    """Return the console for a command's result, on stdout.
+
+    Paths and what servers said are shown as they are: no ``[word]`` in them is markup.
+    """
+    width = None if sys.stdout.isatty() else WIDTH_OFF_TERMINAL
+    return Console(width=width, highlight=False, markup=False, emoji=False)

@@ -11,7 +11,12 @@ from laion_eo.types import JSON
 
 @click.command()
 @click.argument("pool", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Where the pool goes.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the pool goes: a new or empty folder, or an earlier index.",
+)
 @click.option(
     "--embedder", "use", default="open-clip", show_default=True, help="Which model; see `plugins`."
 )

@@ -35,5 +35,5 @@ def command(name: str, kind: str, out: Path) -> None:
     from laion_eo.scaffold import new_plugin
 
     folder = new_plugin(name, kind, out)
-    click.echo(f"{folder}: a {kind}. Install and test it with")
+    click.echo(f"{folder}: a package of the kind {kind}. Install and test it with")
     click.echo(f"  pip install -e '{folder}[test]' && pytest {folder}")

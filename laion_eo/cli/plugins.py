@@ -29,17 +29,16 @@ def command(name: str | None) -> None:
 
 
 def _print_components(registry: Registry, console: Console) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from laion_eo.kinds import KINDS
 
     table = Table("run file", "use", "what it is", "from")
     for kind in KINDS:
-        heading = escape(f"[[{kind.table}]]" if kind.many else f"[{kind.table}]")
+        heading = f"[[{kind.table}]]" if kind.many else f"[{kind.table}]"
         for place, entry in enumerate(registry.of_kind(kind)):
             first = heading if place == 0 else ""
-            table.add_row(first, entry.cls.name, escape(entry.cls.summary), entry.distribution)
+            table.add_row(first, entry.cls.name, entry.cls.summary, entry.distribution)
     console.print(table)
 
 
@@ -55,12 +54,12 @@ def _print_options(registry: Registry, console: Console, name: str) -> None:
     for entry in found:
         console.print(f"{entry.kind.name} {name}: {entry.cls.summary}")
         console.print(f"from {entry.distribution}\n")
-        console.print(inspect.getdoc(entry.cls.Config) or "", markup=False)
+        console.print(inspect.getdoc(entry.cls.Config) or "")
         for key, field in entry.cls.Config.model_fields.items():
             default = (
                 "required"
                 if field.is_required()
                 else repr(field.get_default(call_default_factory=True))
             )
-            console.print(f"  {key} = {default}", markup=False)
+            console.print(f"  {key} = {default}")
         console.print()

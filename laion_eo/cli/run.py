@@ -17,7 +17,8 @@ set_option = click.option(
 out_option = click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The run directory. By default runs/NAME for the run file NAME.toml.",
+    help="The run directory: a new or empty folder, or that of an earlier run. By default "
+    "runs/NAME for the run file NAME.toml.",
 )
 
 

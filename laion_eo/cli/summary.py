@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from laion_eo.pipeline import RunResult
@@ -30,7 +29,8 @@ def print_run(result: RunResult, console: Console) -> None:
     for name, facts in result.manifest["stages"]["verdicts"]["facts"].items():
         for what, how in facts.items():
             if isinstance(how, dict):
-                how = f">= {how['threshold']} ({how['how']})"
+                found = "any" if how["threshold"] is None else f">= {how['threshold']}"
+                how = f"{found} ({how['how']})"
             console.print(f"{name}: {what} {how}")
     if not result.ran:
         console.print("Everything was up to date: nothing was run.")
@@ -58,7 +58,7 @@ def print_downloads(folder: Path, console: Console) -> None:
     examples = dict(zip(reversed(kinds), (row["reason"] for row in reversed(rows)), strict=True))
     for (status, code), count in Counter(kinds).most_common():
         share = f"{count / downloads.num_rows:.1%}"
-        example = escape(examples[status, code])
+        example = examples[status, code]
         meaning = DOWNLOAD_STATUSES.get(status, "")
         table.add_row(status, str(code or ""), f"{count:,}", share, meaning, example)
     console.print(table)
@@ -87,7 +87,7 @@ def print_drops(folder: Path, console: Console) -> None:
     table.columns[1].justify = "right"
     examples = dict(zip(reversed(culprits), reversed(reasons), strict=True))
     for culprit, rows in Counter(culprits).most_common():
-        table.add_row(culprit, f"{rows:,}", escape(examples[culprit]))
+        table.add_row(culprit, f"{rows:,}", examples[culprit])
     console.print(table)
 
 

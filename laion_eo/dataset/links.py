@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from laion_eo.component import Context
-from laion_eo.config import Choice
+from laion_eo.config import Choice, validate
 from laion_eo.errors import ConfigError, DataError, RunError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import KINDS, Downloader
@@ -115,7 +115,7 @@ def _check_place(path: Path, dataset: Path) -> None:
 
 
 def _downloader(registry: Registry, options: Mapping[str, JSON]) -> Downloader:
-    choice = Choice.model_validate({"use": "http", **options})
+    choice = validate(Choice, {"use": "http", **options}, "check-links")
     kind = next(kind for kind in KINDS if kind.base is Downloader)
     return cast("Downloader", registry.create(kind, choice, Context(), "check-links"))
 

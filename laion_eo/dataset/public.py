@@ -17,7 +17,7 @@ _SECRET_KEY = re.compile(
     r"(?:$|[_-])",
     re.IGNORECASE,
 )
-_URL = re.compile(r"\b(?!file:)([a-z][a-z0-9+.-]*://)(?:[^/\s@]*@)?([^\s?#]*)(?:[?#]\S*)?", re.I)
+_URL = re.compile(r"\b(?!file:)([a-z][a-z0-9+.-]*://)(?:[^/\s?#]*@)?([^\s?#]*)(?:[?#]\S*)?", re.I)
 # From where a path begins (/, //, ~/, ../, C:\, file:) to its last separator.
 _FOLDERS = re.compile(
     r"(?:file:/*|~\w*|\b[a-z]:|\.\.|(?<=\w)/|(?<!\w))[/\\](?:[^\n\"',;]*[/\\])?", re.I
@@ -45,6 +45,12 @@ def scrubbed(value: JSON, key: str = "") -> JSON:
         return HIDDEN
     if not isinstance(value, str):
         return value
-    if _URL.search(value):
-        return _URL.sub(r"\1\2", value)
-    return _FOLDERS.sub("…/", value.rstrip("/\\") or value)
+    public, end = "", 0
+    for url in _URL.finditer(value):
+        public += _without_folders(value[end : url.start()]) + url[1] + url[2]
+        end = url.end()
+    return public + _without_folders(value[end:])
+
+
+def _without_folders(text: str) -> str:
+    return _FOLDERS.sub("…/", text.rstrip("/\\") or text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from laion_eo.builtin.hf_hub import HfHub, HubPlan, Published
@@ -69,7 +70,11 @@ def find_release(run: Path, config: str | None = None) -> Release:
     if not shards or f"-of-{len(shards):05d}." not in shards[-1].name:
         raise DataError(f"{folder / name}: files are missing; run `laion-eo run` again.")
     for path in shards:
-        if pq.read_schema(path).remove_metadata() != PUBLISHED:
+        try:
+            schema = pq.read_schema(path).remove_metadata()
+        except pa.ArrowInvalid:
+            raise DataError(f"{path}: not a whole file; run `laion-eo run` again.") from None
+        if schema != PUBLISHED:
             raise DataError(f"{path}: not the published columns; run `laion-eo run` again.")
     pictures = sorted(
         path for path in (run / "report").rglob("*") if path.suffix.lower() in FIGURE_ENDINGS

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from laion_eo.component import Component, Context
-from laion_eo.config import Choice
+from laion_eo.config import Choice, validate
 from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import KINDS, Downloader, Embedder
@@ -48,9 +48,9 @@ class IndexResult:
     """What an indexing did.
 
     Attributes:
-        folder: The pool: ``img_emb/``, ``metadata/``, ``skipped.parquet``, ``index.json``.
+        folder: The pool: ``img_emb/``, ``metadata/``, ``skipped/``, ``index.json``.
         rows: Images embedded.
-        skipped: Images that could not be read; ``skipped.parquet`` says why.
+        skipped: Images that could not be read; ``skipped/`` says why.
         model_id: The model that embedded them.
     """
 
@@ -105,7 +105,7 @@ def index(
 
 def _create(registry: Registry, base: type[C], table: Mapping[str, JSON], context: Context) -> C:
     kind = next(kind for kind in KINDS if kind.base is base)
-    component = registry.create(kind, Choice.model_validate(table), context, "index")
+    component = registry.create(kind, validate(Choice, table, "index"), context, "index")
     assert isinstance(component, base)
     return component
 
@@ -156,6 +156,8 @@ class _Indexer:
         known = {".done", "img_emb", "metadata", "skipped", "index.json", "image.index"}
         stale = [*self.out.glob("image.index*"), *self.out.glob("index.json.*")]  # killed ones too
         known |= {path.name for path in stale if path.suffix == WORKING}
+        if not marker.parent.is_dir():
+            known = set()  # maybe a pool that somebody else made: never to be cleared
         if self.out.exists() and (other := {path.name for path in self.out.iterdir()} - known):
             raise DataError(
                 f"{self.out}: holds {sorted(other)[0]!r}; an index needs its own folder."

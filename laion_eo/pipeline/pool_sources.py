@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
 import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
@@ -102,7 +104,16 @@ class FolderSource(PoolSource):
 
     def load(self, entries: Sequence[Listed]) -> Iterator[Loaded]:
         """Read the files."""
-        return (_decoded(entry, (self._root / entry.path).read_bytes) for entry in entries)
+        return map(self._load, entries)
+
+    def _load(self, entry: Listed) -> Loaded:
+        if not entry.path:
+            return entry, "its row names no file"
+        # A table may come from anybody, and what it names is shown to the world.
+        path = Path(os.path.relpath(self._root / entry.path, self._root))
+        if path.parts[:1] == ("..",):
+            return entry, "it lies outside the pool's folder"
+        return _decoded(entry, (self._root / path).read_bytes)
 
 
 class TarSource(PoolSource):
@@ -116,10 +127,13 @@ class TarSource(PoolSource):
         found: list[Listed] = []
         for path in sorted(self._root.glob("*.tar")):
             try:
-                with tarfile.open(path) as archive:
+                # "r:": a packed one could not be read where the listing saw its members.
+                with tarfile.open(path, "r:") as archive:
                     found += self._members(path.name, archive)
             except (tarfile.TarError, OSError) as error:
-                raise DataError(f"{path}: not a whole tar: {error}") from None
+                raise DataError(
+                    f"{path}: not a whole tar: {error}. A packed one must be unpacked first."
+                ) from None
         if not found:
             raise DataError(f"{self._root}: no images in its tars.")
         return found
@@ -133,7 +147,7 @@ class TarSource(PoolSource):
             image = next((parts[suffix] for suffix in IMAGES if suffix in parts), None)
             if image is None or not image.isfile():
                 continue
-            about = _object(self._root / name, archive, parts.get(".json"))
+            about = _about(name, archive, parts.get(".json"))
             text = _content(archive, parts.get(".txt"))
             caption = (
                 _first(about, CAPTION_NAMES) if text is None else text.decode("utf-8", "replace")
@@ -170,12 +184,10 @@ class UrlSource(PoolSource):
         files = [self._root] if self._root.is_file() else sorted(self._root.glob("*.parquet"))
         found: dict[str, Listed] = {}
         for file in files:
-            try:
+            with _parquet(file):
                 for url, caption in _urls(file):
                     if url and url not in found:
                         found[url] = Listed(url, caption, url)
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(f"{file}: not a whole parquet file: {error}") from None
         if not found:
             raise DataError(f"{self._root}: no URLs in it.")
         return [*found.values()]
@@ -233,19 +245,31 @@ def public_url(prefix: str, entry: Listed) -> str:
     return entry.url or prefix + quote(entry.path)
 
 
+@contextmanager
+def _parquet(file: Path) -> Iterator[None]:
+    """Turn what pyarrow says of a file that is none of its own into one line."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).rstrip(".")
+        raise DataError(f"{file}: not a whole parquet file: {reason}.") from None
+
+
+def _about(tar: str, archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> dict[str, JSON]:
+    """Return what a sample's JSON says; one that is damaged says nothing."""
+    try:
+        found = json.loads(_content(archive, member) or b"{}")
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        return found
+    logger.warning("%s/%s: not a JSON object; taken as empty", tar, member and member.name)
+    return {}
+
+
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> bytes | None:
     stream = archive.extractfile(member) if member is not None else None
     return stream.read() if stream else None
-
-
-def _object(tar: Path, archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> dict[str, JSON]:
-    try:
-        found = json.loads(_content(archive, member) or b"{}")
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise DataError(f"{tar}: {member and member.name}: a JSON object expected.")
-    return found
 
 
 def _first(row: dict[str, JSON], names: Sequence[str]) -> str | None:
@@ -253,14 +277,15 @@ def _first(row: dict[str, JSON], names: Sequence[str]) -> str | None:
 
 
 def _from_table(table: Path) -> list[Listed]:
-    try:
-        if table.suffix == ".parquet":
+    if table.suffix == ".parquet":
+        with _parquet(table):
             rows = pq.read_table(table).to_pylist()
-        else:
+    else:
+        try:
             with table.open(newline="", encoding="utf-8") as stream:
                 rows = list(csv.DictReader(stream))
-    except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
-        raise DataError(f"{table}: cannot be read: {error}") from None
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{table}: not a CSV file in UTF-8: {error}.") from None
     if not rows:
         raise DataError(f"{table}: the table has no rows.")
     file = next((name for name in FILE_NAMES if name in rows[0]), None)
@@ -269,10 +294,6 @@ def _from_table(table: Path) -> list[Listed]:
         raise DataError(
             f"{table}: no column {' or '.join(FILE_NAMES)}; it has {', '.join(rows[0])}."
         )
-    if nameless := [number for number, row in enumerate(rows) if not row[file]]:
-        raise DataError(f"{table}: row {nameless[0]} has no {file!r}.")
     texts = [row[caption] if caption else None for row in rows]
-    return [
-        Listed(str(row[file]), None if text is None else str(text))
-        for row, text in zip(rows, texts, strict=True)
-    ]
+    named = zip((str(row[file] or "") for row in rows), texts, strict=True)
+    return [Listed(name, None if text is None else str(text)) for name, text in named]

@@ -19,12 +19,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from laion_eo.errors import RunError
+from laion_eo.errors import ConfigError, RunError
 from laion_eo.types import JSON
 
 _PART = re.compile(r"part-(\d+)-([0-9a-f]+)\.parquet")
 WORKING = ".working"
 """End of the name of a file that is being written."""
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,15 @@ class RunDir:
         """Hold the directory for this process alone.
 
         Raises:
+            ConfigError: It is a folder with files that no run left, which a run could overwrite.
             RunError: Another process works in it.
         """
+        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / _LOCK).is_file():
+            raise ConfigError(
+                f"{self.path}: holds files that no run left; name a new or empty folder with --out."
+            )
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as stream:
+        with (self.path / _LOCK).open("w") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

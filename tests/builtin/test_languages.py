@@ -259,3 +259,22 @@ def test_a_missing_package_names_the_extra(
     with pytest.raises(ConfigError, match=re.escape(extra)) as caught:
         tagger(tagger.Config(), Context()).setup()
     assert blocked.partition(".")[0].replace("_", "-") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "chances", "code"),
+    [
+        ("卫星", {"ja": 0.8, "zh": 0.1}, "ja"),  # sure enough
+        ("卫星", {"ja": 0.79, "zh": 0.1}, "zh"),
+        ("卫星ab", {"en": 0.9, "ja": 0.1}, "zh"),  # half of the letters are enough
+        ("卫星abc", {"en": 0.9, "ja": 0.1}, "en"),
+        ("卫の", {"zh": 0.9}, "ja"),
+        ("卫星", {"yue": 0.6, "ja": 0.2}, "yue"),
+    ],
+)
+def test_where_chinese_ends_and_japanese_begins(
+    monkeypatch: pytest.MonkeyPatch, text: str, chances: dict[str, float], code: str
+) -> None:
+    tagger = FastText(FastText.Config(), Context())
+    monkeypatch.setattr(tagger, "_chances", lambda _, languages=1: chances)
+    assert tagger.tag([text]).codes == [code]

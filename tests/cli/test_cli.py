@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from laion_eo import cli, registry
+from laion_eo import cli, pipeline, registry
 from laion_eo.cli import COMMANDS, main
+from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.testing import colours
 from laion_eo.types import JSON
 
@@ -54,13 +55,14 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 def test_run_tells_what_it_did(
     run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("run", run_file, "--out", tmp_path / "out") == 0
+    out = tmp_path / "[/out]"  # what rich takes for markup
+    assert call("run", run_file, "--out", out) == 0
     first = capsys.readouterr()
     assert "100 x 100 is below 256 x 256" in first.out
     assert "4 of 4 anchors (100.0%) found an image that was kept." in first.out
-    assert f'load_dataset("{tmp_path / "out" / "dataset"}", "ver-0", split="train")' in first.out
+    assert f'load_dataset("{out / "dataset"}", "ver-0", split="train")' in first.out
     assert "scores: done" in first.err
-    assert call("run", run_file, "--out", tmp_path / "out") == 0
+    assert call("run", run_file, "--out", out) == 0
     assert "nothing was run" in capsys.readouterr().out
 
 
@@ -134,9 +136,29 @@ def test_a_missing_run_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     assert "there is no such run file" in capsys.readouterr().err
 
 
-def test_a_failed_run_is_exit_code_1(run_file: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("a file where the run directory should be")
-    assert call("run", run_file, "--out", tmp_path / "out") == 2  # click checks it
+def test_a_failed_run_is_exit_code_1(
+    run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("a file where a folder should be")
+    assert call("run", run_file, "--out", tmp_path / "file") == 2  # click checks it
+    capsys.readouterr()
+    assert call("run", run_file, "--out", tmp_path / "file" / "out") == 1
+    assert capsys.readouterr().err.startswith("laion-eo: ")
+    out = tmp_path / "out"
+    with RunDir(out).lock():
+        assert call("run", run_file, "--out", out) == 1
+    assert f"{out}: another laion-eo works in this directory." in capsys.readouterr().err
+
+
+def test_an_interrupted_run_says_what_to_do(
+    run_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "run", interrupted)
+    assert call("run", run_file) == 130
+    assert capsys.readouterr().err == ("laion-eo: stopped; the same command goes on from here.\n")
 
 
 def test_an_unknown_command_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:

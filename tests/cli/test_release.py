@@ -67,7 +67,13 @@ def test_damaged_dataset_is_not_released(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run()
-    (run / "dataset" / "ver-0" / "train-00000-of-00001.parquet").unlink()
+    shard = run / "dataset" / "ver-0" / "train-00000-of-00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-9])
+    assert command("release", str(run), "--repo", "org/x") == 2
+    assert capsys.readouterr().err == (
+        f"laion-eo: {shard}: not a whole file; run `laion-eo run` again.\n"
+    )
+    shard.unlink()
     assert command("release", str(run), "--repo", "org/x") == 2
     assert "files are missing" in capsys.readouterr().err
 

@@ -6,10 +6,17 @@ from pathlib import Path
 import pyarrow as pa
 from rich.console import Console
 
+from laion_eo.cli.console import output_console
 from laion_eo.cli.summary import print_downloads, print_drops
 from laion_eo.pipeline.run_dir import RunDir, StageRecord
 from laion_eo.schema import DOWNLOADS, VERDICTS
 from laion_eo.types import DownloadStatus
+
+
+def wide(out: io.StringIO) -> Console:
+    console = output_console()
+    console.file, console.width = out, 200
+    return console
 
 
 def test_failures_are_counted_by_reason_and_dead_names_apart(tmp_path: Path) -> None:
@@ -25,7 +32,7 @@ def test_failures_are_counted_by_reason_and_dead_names_apart(tmp_path: Path) -> 
     run_dir.write_part("downloads", 0, "f0", pa.Table.from_pylist(rows, schema=DOWNLOADS))
     run_dir.complete("downloads", StageRecord("f0", 1, 0.0))
     out = io.StringIO()
-    print_downloads(tmp_path, Console(file=out, width=200))
+    print_downloads(tmp_path, wide(out))
     text = out.getvalue()
     lines = {" ".join(line.replace("│", " ").split()) for line in text.splitlines()}
     assert "dns-error 3 25.0% the name stands for no address gone.test: not known" in lines
@@ -42,7 +49,7 @@ def test_what_a_server_says_is_no_markup(tmp_path: Path) -> None:
     run_dir.write_part("verdicts", 0, "f0", pa.Table.from_pylist([said], schema=VERDICTS))
     run_dir.complete("verdicts", StageRecord("f0", 1, 0.0))
     out = io.StringIO()
-    print_drops(tmp_path, Console(file=out, width=200))
+    print_drops(tmp_path, wide(out))
     assert "HTTP 404 [/x]" in out.getvalue()
 
 
@@ -53,5 +60,5 @@ def test_nothing_is_said_where_nothing_failed(tmp_path: Path) -> None:
     )
     run_dir.complete("downloads", StageRecord("f0", 1, 0.0))
     out = io.StringIO()
-    print_downloads(tmp_path, Console(file=out))
+    print_downloads(tmp_path, wide(out))
     assert out.getvalue() == ""

@@ -16,6 +16,9 @@ from laion_eo.dataset.public import scrubbed
         ("open_clip:ViT-B-32//home/alice/b32.pt", "open_clip:ViT-B-32…/b32.pt"),
         ("--weights=/home/alice/my models/x.pt", "--weights=…/x.pt"),
         ("https://me:pw@host.org/knn?token=x#y", "https://host.org/knn"),
+        ("https://me:p@w@host.org/knn?mail=a@b.c", "https://host.org/knn"),
+        ("https://host.org/a?b /home/alice/x.pt", "https://host.org/a …/x.pt"),
+        ("/home/alice/x.pt https://host.org/a#b", "…/x.pt https://host.org/a"),
         ("https://host.org:8080/a/b", "https://host.org:8080/a/b"),
         ("laion/CLIP-ViT-B", "laion/CLIP-ViT-B"),
         ("a satellite and/or aerial image", "a satellite and/or aerial image"),
@@ -35,5 +38,9 @@ def test_secrets_by_the_name_of_their_key() -> None:
         "password": hidden,
         "tokens": [hidden],
         "tokenizer": "t",
+    }
+    assert scrubbed({"HF_TOKEN": "x", "Authorization": "x"}) == {
+        "HF_TOKEN": hidden,
+        "Authorization": hidden,
     }
     assert scrubbed({"token": {"env": "NAME"}, "k": 3}) == {"token": {"env": "NAME"}, "k": 3}

@@ -8,6 +8,7 @@ from laion_eo.builtin.augmenters import NoAugmenter
 from laion_eo.component import ComponentConfig, Context
 from laion_eo.errors import RunError
 from laion_eo.pipeline.contract import (
+    check_anchor,
     check_download,
     check_embeddings,
     check_lookup,
@@ -16,7 +17,7 @@ from laion_eo.pipeline.contract import (
     check_table,
     check_tags,
 )
-from laion_eo.types import Download, LanguageTags, Neighbors
+from laion_eo.types import JSON, Anchor, Download, LanguageTags, Neighbors
 
 SOMEBODY = NoAugmenter(ComponentConfig(), Context())
 
@@ -96,6 +97,7 @@ def test_a_download_ends_in_a_known_way() -> None:
         (None, 0.5, "without a language has the confidence 0.5, not 0"),
         ("", 0.5, "a language code or None wanted, got ''"),
         ("en", 1.5, "confidences of 0..1 wanted"),
+        ("en", -0.5, "confidences of 0..1 wanted"),
         ("en", np.nan, "confidences of 0..1 wanted"),
     ],
 )
@@ -109,3 +111,17 @@ def test_a_language_has_a_code_and_a_confidence(
 def test_a_revision_is_a_name() -> None:
     with pytest.raises(RunError, match="the revision is empty"):
         check_revision(SOMEBODY, " ")
+
+
+@pytest.mark.parametrize("place", [{"lon": 180.0, "lat": -90.0}, {"lon": -180.0, "lat": 90.0}, {}])
+def test_an_anchor_lies_on_the_earth(place: dict[str, JSON]) -> None:
+    anchor = Anchor("a", text="a road", **place)
+    assert check_anchor(SOMEBODY, anchor) is anchor
+
+
+@pytest.mark.parametrize(
+    "place", [{"lon": 180.5}, {"lon": -180.5}, {"lat": 90.5}, {"lat": -90.5}, {"lat": np.nan}]
+)
+def test_an_anchor_beyond_the_poles_is_refused(place: dict[str, JSON]) -> None:
+    with pytest.raises(RunError, match="not degrees"):
+        check_anchor(SOMEBODY, Anchor("a", text="a road", **place))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
@@ -76,20 +77,42 @@ def test_a_truncated_tar_is_named(tars: Path, registry: Registry, tmp_path: Path
         index(tars, tmp_path / "out", COLOURS, registry=registry)
 
 
-@pytest.mark.parametrize("about", [b"{cut", b"[1]", b'{"caption": "\xff"}'])
-def test_a_damaged_json_in_a_tar_is_named(
-    about: bytes, tars: Path, registry: Registry, tmp_path: Path
+def test_a_tar_leads_nowhere_else(
+    web: Path, tars: Path, registry: Registry, tmp_path: Path
 ) -> None:
-    with tarfile.open(tars / "00001.tar", "a") as archive:
-        add(archive, "last.json", about)
-        add(archive, "last.png", b"")
-    with pytest.raises(DataError, match=r"00001\.tar: last\.json: a JSON object expected"):
+    with tarfile.open(tars / "00002.tar", "w") as archive:
+        for number, kind in enumerate((tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE)):
+            member = tarfile.TarInfo(f"{number}.png")
+            member.type, member.linkname = kind, str(web / "green00.png")
+            archive.addfile(member)
+    result = index(tars, tmp_path / "out", COLOURS, registry=registry)
+    assert (result.rows, result.skipped) == (10, 0)
+
+
+def test_a_packed_tar_is_named(tars: Path, registry: Registry, tmp_path: Path) -> None:
+    file = tars / "00001.tar"
+    file.write_bytes(gzip.compress(file.read_bytes()))
+    with pytest.raises(DataError, match=r"00001\.tar: not a whole tar.* unpacked first"):
         index(tars, tmp_path / "out", COLOURS, registry=registry)
+
+
+@pytest.mark.parametrize("about", [b"{bad", b"[1]", b"\xff", b"[" * 100_000, b'{"caption": 7}'])
+def test_a_damaged_description_costs_no_picture(
+    web: Path, registry: Registry, tmp_path: Path, about: bytes
+) -> None:
+    (tmp_path / "tars").mkdir()
+    with tarfile.open(tmp_path / "tars" / "0.tar", "w") as archive:
+        add(archive, "a.json", about)
+        add(archive, "a.png", (web / "green00.png").read_bytes())
+    result = index(tmp_path / "tars", tmp_path / "out", COLOURS, registry=registry)
+    (row,) = pq.read_table(result.folder / "metadata").to_pylist()
+    assert row["caption"] == ("7" if b"7" in about else None)
 
 
 def test_urls_are_fetched(web: Path, web_url: str, registry: Registry, tmp_path: Path) -> None:
     urls = [f"{web_url}green0{i}.png" for i in range(4)] + [f"{web_url}none.png", None]
-    captions = [f"caption {i}" for i in range(6)]
+    urls.append(urls[3])  # once is enough
+    captions = [f"caption {i}" for i in range(7)]
     pq.write_table(pa.table({"URL": urls, "TEXT": captions}), tmp_path / "urls.parquet")
     out = tmp_path / "out"
     file = tmp_path / "urls.parquet"

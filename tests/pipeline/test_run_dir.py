@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from laion_eo.errors import RunError
+from laion_eo.errors import ConfigError, RunError
 from laion_eo.pipeline.run_dir import RunDir, StageRecord, write_atomically
 
 
@@ -77,3 +77,12 @@ def test_an_image_is_stored_once(tmp_path: Path) -> None:
     run_dir.write_image("ab.png", b"first")
     run_dir.write_image("ab.png", b"second")
     assert (run_dir.images / "ab.png").read_bytes() == b"first"
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "precious").write_text("mine")
+    (tmp_path / "run.toml").write_text("mine")
+    with pytest.raises(ConfigError, match="no run left; name a new or empty folder"):
+        RunDir(tmp_path).lock().__enter__()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "run.toml"]

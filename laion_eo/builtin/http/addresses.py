@@ -53,7 +53,7 @@ def parse_url(text: str, base: URL | None = None, code: int | None = None) -> UR
         if url.scheme not in ("http", "https") or not url.host:
             raise ValueError("not an http or https URL")
         return url.with_fragment(None).with_user(None)
-    except (ValueError, TypeError, UnicodeError) as error:
+    except (ValueError, TypeError, IndexError) as error:  # yarl's, for "http://[]@"
         where = "" if base is None else "redirect to a bad URL: "
         raise RefusedError(DownloadStatus.BAD_URL, f"{where}{error}", code) from None
 

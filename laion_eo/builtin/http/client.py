@@ -19,6 +19,7 @@ from laion_eo.builtin.http.headers import retry_after
 from laion_eo.builtin.http.options import HttpOptions
 from laion_eo.builtin.http.pace import Pace
 from laion_eo.builtin.http.refusal import RefusedError
+from laion_eo.errors import ConfigError
 from laion_eo.types import DownloadStatus
 
 T = TypeVar("T")
@@ -212,4 +213,10 @@ def _name(error: Exception) -> str:
 
 
 def _trust(options: HttpOptions) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=options.ca_file and str(options.ca_file))
+    try:
+        return ssl.create_default_context(cafile=options.ca_file and str(options.ca_file))
+    except OSError as error:  # SSLError is one
+        raise ConfigError(
+            f"{options.ca_file}: no certificates (PEM) in there, which downloader.ca_file names: "
+            f"{error}."
+        ) from None

@@ -16,6 +16,7 @@ from laion_eo.builtin.http.fetch import Fetcher
 from laion_eo.builtin.http.lanes import Handoff, Lanes
 from laion_eo.builtin.http.options import HttpOptions
 from laion_eo.builtin.http.pace import Pace
+from laion_eo.errors import DataError
 from laion_eo.fingerprint import files_identity
 from laion_eo.kinds import Downloader
 from laion_eo.types import JSON, Download, DownloadStatus
@@ -33,8 +34,14 @@ class HttpDownloader(Downloader):
     config: Config
 
     def identity(self) -> JSON:
-        """Return the names, sizes and times of the lists' files."""
+        """Return the names, sizes and times of the lists' files.
+
+        Raises:
+            DataError: A list is missing.
+        """
         options = self.config
+        if options.block_list and not options.block_list.is_file():
+            raise DataError(f"{options.block_list}: no such block-list (a text file).")
         files = [options.block_list] if options.block_list else []
         if options.allow_list:
             files += AllowList(options.allow_list).files

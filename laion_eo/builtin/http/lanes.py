@@ -104,5 +104,5 @@ class Lanes:
 def _host(url: str) -> str:
     try:
         return URL(url).host or ""
-    except (ValueError, UnicodeError):
+    except (ValueError, IndexError):
         return ""

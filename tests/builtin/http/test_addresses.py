@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from laion_eo.builtin.hash_lists import HashList
-from laion_eo.builtin.http.addresses import PublicResolver, check_url, is_public
+from laion_eo.builtin.http.addresses import PublicResolver, check_url, is_public, parse_url
 from laion_eo.builtin.http.body import Room
 from laion_eo.builtin.http.client import Client
 from laion_eo.builtin.http.downloader import HttpDownloader
@@ -64,6 +64,15 @@ def test_other_schemes_are_bad(url: str) -> None:
     with pytest.raises(RefusedError) as caught:
         check_url(URL(url), ())
     assert caught.value.status is DownloadStatus.BAD_URL
+
+
+@pytest.mark.parametrize("url", ["http://[]@", "http://[::1", "http://a:99999999/"])
+def test_what_is_no_url_has_a_status(url: str) -> None:
+    config = HttpDownloader.Config(retries=0)
+    [got] = HttpDownloader(config, Context()).download([url])
+    assert got.status is DownloadStatus.BAD_URL
+    with pytest.raises(RefusedError, match="redirect to a bad URL"):
+        parse_url(url, URL("http://8.8.8.8/"))
 
 
 class FakeNames(AbstractResolver):

@@ -50,9 +50,11 @@ def test_a_silent_host_holds_up_nobody_else() -> None:
 def test_stopping_early_stops_the_thread() -> None:
     with serve_connections(serve_jpeg) as port:
         urls = [f"http://localhost:{port}/1.jpg", f"http://127.0.0.1:{port}/2.jpg"]
+        before = {*threading.enumerate()}  # those of other tests may still be ending
         found = downloader().download(urls)
         assert next(found).status is DownloadStatus.OK
-        (thread,) = (one for one in threading.enumerate() if one.name == "laion-eo-download")
+        new = {*threading.enumerate()} - before
+        (thread,) = (one for one in new if one.name == "laion-eo-download")
         found.close()  # type: ignore[attr-defined]
         thread.join(60)
     assert not thread.is_alive()
@@ -136,3 +138,28 @@ def test_a_file_that_never_ends_is_not_begun(tmp_path: Path) -> None:
 def test_a_missing_list_stops_the_run_before_any_request(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="block-list cannot be read"):
         list(downloader(block_list=str(tmp_path / "none.txt")).download(["http://127.0.0.1:1/"]))
+    with pytest.raises(DataError, match=r"none\.txt: no such block-list"):
+        downloader(block_list=str(tmp_path / "none.txt")).identity()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_file_may_have_the_last_byte_that_is_allowed(told: bool) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        length = b"Content-Length: %d\r\n" % len(JPEG) if told else b""
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n%s\r\n%s" % (length, JPEG))
+
+    rules = {"robots_txt": False, "tdm_reservation": False}
+    with serve_connections(answer) as port:
+        for room, status in ((0, DownloadStatus.OK), (-1, DownloadStatus.TOO_LARGE)):
+            options = {**rules, "max_bytes": len(JPEG) + room}
+            (got,) = downloader(**options).download([f"http://127.0.0.1:{port}/a.jpg"])
+            assert got.status is status
+
+
+def test_the_shorter_side_may_be_as_long_as_the_least() -> None:
+    least = min(WIDTH, HEIGHT)
+    with serve_connections(serve_jpeg) as port:
+        for side, status in ((least, DownloadStatus.OK), (least + 1, DownloadStatus.TOO_SMALL)):
+            (got,) = downloader(min_side=side).download([f"http://127.0.0.1:{port}/a.jpg"])
+            assert got.status is status

@@ -14,6 +14,7 @@ from laion_eo.builtin.http.fetch import Fetcher
 from laion_eo.builtin.http.headers import opt_out, retry_after
 from laion_eo.builtin.http.options import HttpOptions
 from laion_eo.builtin.http.pace import Pace
+from laion_eo.builtin.http.refusal import RefusedError
 from laion_eo.component import Context
 from laion_eo.types import Download, DownloadStatus
 
@@ -96,12 +97,30 @@ def test_a_crawl_delay_outlives_an_idle_host(monkeypatch: pytest.MonkeyPatch) ->
                     pace.slow_down("another.test", 0.0)  # a new host: the idle ones are forgotten
                     assert set(pace._hosts) == {"another.test"}
                 await fetcher.fetch(f"http://127.0.0.1:{port}/3.jpg", place)
-                await fetcher.fetch(f"http://127.0.0.1:{port}/4.jpg", place)
+                assert pace._hosts["127.0.0.1"].delay == 0.3
 
     with site({"/robots.txt": Answer(200, b"User-agent: *\nCrawl-delay: 0.3\n")}) as served:
         asyncio.run(work(served.port))
-    times = served.times()
-    assert times[4] - times[3] > 0.25
+    assert served.paths().count("/robots.txt") == 1
+
+
+def test_the_pace_forgets_no_host_that_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("laion_eo.builtin.http.pace.REMEMBERED", 1)
+
+    async def work() -> None:
+        pace = Pace(8, 1, 0.0)
+        pace.leave_alone("asked-for-peace.test", 60.0, refuse=True)
+        async with pace.turn("busy.test"):
+            pace.slow_down("idle.test", 0.0)
+            pace.slow_down("new.test", 0.0)
+            assert set(pace._hosts) == {"asked-for-peace.test", "busy.test", "new.test"}
+
+    asyncio.run(work())
+
+
+def test_a_reason_is_one_line_that_no_terminal_obeys() -> None:
+    reason = RefusedError(DownloadStatus.HTTP_ERROR, "a\x1b[31m\r\n b\u202e" + "x" * 400).reason
+    assert reason == "a?[31m b?" + "x" * 291
 
 
 @pytest.mark.parametrize(
@@ -185,6 +204,7 @@ def test_x_robots_tag(values: list[str], word: str | None) -> None:
         ("Fri, 01 Jan 2021 00:00:00 GMT", 0.0),
         ("soon", None),
         ("-5", None),
+        ("Fri, 01 Jan 99999999999999999999 00:00:00 GMT", None),
         (None, None),
     ],
 )

@@ -33,11 +33,16 @@ def test_robots_txt_can_be_switched_off() -> None:
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [(404, DownloadStatus.OK), (403, DownloadStatus.OK), (503, DownloadStatus.ROBOTS_TXT)],
+    [
+        (404, DownloadStatus.OK),
+        (403, DownloadStatus.OK),
+        (429, DownloadStatus.ROBOTS_TXT),
+        (503, DownloadStatus.ROBOTS_TXT),
+    ],
 )
 def test_robots_txt_that_cannot_be_read(code: int, status: DownloadStatus) -> None:
     with site({"/robots.txt": Answer(code)}) as served:
-        assert download(served, ["/a.jpg"])["/a.jpg"].status is status
+        assert download(served, ["/a.jpg"], retry_after=False)["/a.jpg"].status is status
 
 
 def test_robots_txt_that_fails_once_is_asked_for_again() -> None:

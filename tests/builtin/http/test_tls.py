@@ -10,6 +10,7 @@ import trustme
 
 from laion_eo.builtin.http.downloader import HttpDownloader
 from laion_eo.component import Context
+from laion_eo.errors import ConfigError
 from laion_eo.testing.hostile_files import encoded, photo
 from laion_eo.testing.loopback import serve_connections
 from laion_eo.types import Download, DownloadStatus
@@ -66,3 +67,11 @@ def test_a_certificate_for_another_name_is_a_tls_error(
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     got = download(f"https://localhost:{secure}/a.jpg", tmp_path / "ca.pem", "localhost")
     assert got.status is DownloadStatus.TLS_ERROR
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_authorities_that_cannot_be_read_are_named(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "ca.pem").write_text(text)
+    with pytest.raises(ConfigError, match=r"ca\.pem: no certificates \(PEM\).*downloader\.ca_file"):
+        download("https://127.0.0.1:1/", tmp_path / "ca.pem", "127.0.0.1")

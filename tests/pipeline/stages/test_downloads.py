@@ -127,6 +127,7 @@ def test_leftovers_of_a_killed_process_are_swept(
     leftover = tmp_path / "run" / "images" / "abc.jpg.123.working"
     leftover.parent.mkdir(parents=True)
     leftover.write_bytes(b"half")
+    (tmp_path / "run" / ".lock").touch()
     run(run_data, tmp_path / "run", registry=registry)
     assert not leftover.exists()
 
