@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,6 +106,17 @@ class ShardedRetriever(Retriever):
         Raises:
             DataError: The shard is damaged, or of another dimension.
         """
+
+    def take_counts(self) -> dict[str, int]:
+        """Return what the searches since the last call counted, and forget it.
+
+        It travels with the neighbours, maybe from another process or an earlier session, to where
+        :meth:`add_counts` gets it back before ``facts`` is asked.
+        """
+        return {}
+
+    def add_counts(self, counts: Mapping[str, int]) -> None:
+        """Add what :meth:`take_counts` returned, here or elsewhere."""
 
     def search(self, queries: Embeddings, k: int) -> Neighbors:
         """Find the k nearest rows of each query: all shards, one after another."""

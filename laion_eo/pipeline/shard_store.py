@@ -1,10 +1,14 @@
-"""Where a search keeps its finished shards until it is complete."""
+"""What a search found in some shards, and where it keeps that until it is complete."""
 
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,21 @@ from laion_eo.pipeline.run_dir import write_atomically
 from laion_eo.types import Neighbors
 
 _NAME = re.compile(r"(\d+)-(\d+)\.npz")
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The hits of consecutive shards, and what the retriever counted on the way."""
+
+    neighbors: Neighbors
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def join(lower: Searched, higher: Searched) -> Searched:
+    """Return what neighbouring parts of a pool have together, the lower row numbers first."""
+    counts = Counter(lower.counts)
+    counts.update(higher.counts)
+    return Searched(merge_neighbors(lower.neighbors, higher.neighbors), dict(counts))
 
 
 class ShardStore:
@@ -28,26 +47,32 @@ class ShardStore:
         self._folder = folder
         self._mine = folder / fingerprint
 
-    def save(self, start: int, stop: int, found: Neighbors) -> None:
+    def save(self, start: int, stop: int, found: Searched) -> None:
         """Keep the hits of the shards ``start`` to ``stop``."""
-        query, rank = np.nonzero(found.ids >= 0)
+        hits = found.neighbors
+        query, rank = np.nonzero(hits.ids >= 0)
         stream = io.BytesIO()
-        ids, scores = found.ids[query, rank], found.scores[query, rank]
-        np.savez(stream, query=query, rank=rank, ids=ids, scores=scores)
+        ids, scores = hits.ids[query, rank], hits.scores[query, rank]
+        counts = np.array(json.dumps(dict(found.counts)))
+        np.savez(stream, query=query, rank=rank, ids=ids, scores=scores, counts=counts)
         write_atomically(self._mine / f"{start:06d}-{stop:06d}.npz", stream.getvalue())
 
-    def load(self, best: Neighbors) -> tuple[Neighbors, int]:
-        """Merge what is kept into ``best``; return that, and the first shard still to do."""
-        done = 0
+    def load(self, like: Neighbors) -> tuple[Searched, int]:
+        """Return all that is kept, and the first shard still to do.
+
+        Args:
+            like: No neighbours, of the shape wanted.
+        """
+        best, done = Searched(like), 0
         for path in sorted(self._mine.glob("*.npz")):
             match = _NAME.fullmatch(path.name)
             if match is None or int(match[1]) != done:
                 break
             try:
-                found = _read(path, best)
+                found = _read(path, like)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 break  # cut short with the machine itself: that shard is done again
-            best, done = merge_neighbors(best, found), int(match[2])
+            best, done = join(best, found), int(match[2])
         return best, done
 
     def clear(self) -> None:
@@ -60,9 +85,9 @@ class ShardStore:
             self._folder.rmdir()
 
 
-def _read(path: Path, like: Neighbors) -> Neighbors:
+def _read(path: Path, like: Neighbors) -> Searched:
     scores, ids = np.full_like(like.scores, -np.inf), np.full_like(like.ids, -1)
     with np.load(path, allow_pickle=False) as kept:
         scores[kept["query"], kept["rank"]] = kept["scores"]
         ids[kept["query"], kept["rank"]] = kept["ids"]
-    return Neighbors(scores, ids)
+        return Searched(Neighbors(scores, ids), json.loads(str(kept["counts"])))

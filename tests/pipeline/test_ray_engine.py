@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -116,6 +117,9 @@ def test_the_same_bytes_as_on_one_machine(
         strict=True,
     ):
         assert mine.read_bytes() == theirs.read_bytes()
+    facts = [json.loads((r.folder / "manifest.json").read_text())["stages"] for r in (local, other)]
+    pairs = [found["neighbors"]["facts"]["exact-scan"]["pairs"] for found in facts]
+    assert pairs[0] == pairs[1] > 0
     for stage in ("neighbors", "scores"):
         parts = [sorted((r.folder / stage).glob("*.parquet")) for r in (local, other)]
         assert [p.read_bytes() for p in parts[0]] == [p.read_bytes() for p in parts[1]]

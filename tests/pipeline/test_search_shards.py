@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -36,12 +37,20 @@ def neighbors(folder: Path) -> list[dict[str, object]]:
     return rows
 
 
+def pairs(folder: Path) -> int:
+    """The pairs of an anchor and a row that the manifest counts."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    counted: int = manifest["stages"]["neighbors"]["facts"]["exact-scan"]["pairs"]
+    return counted
+
+
 def test_shards_change_nothing(
     run_data: dict[str, JSON], sharded: dict[str, JSON], registry: Registry, tmp_path: Path
 ) -> None:
     whole = run(run_data, tmp_path / "whole", registry=registry)
     cut = run(sharded, tmp_path / "cut", registry=registry)
     assert neighbors(cut.folder) == neighbors(whole.folder)
+    assert pairs(cut.folder) == pairs(whole.folder) > 0
     assert not (cut.folder / "neighbors" / ".shards").exists()
 
 
@@ -66,6 +75,7 @@ def test_a_failed_search_goes_on_after_its_last_shard(
     again = run(sharded, tmp_path / "run", registry=registry)
     assert searched == [0, 1, 2, 3, 3, 4, 5]
     assert neighbors(again.folder) == neighbors(whole.folder)
+    assert pairs(again.folder) == pairs(whole.folder)  # those before the stop too
 
 
 def test_shards_kept_for_other_anchors_are_of_no_use(
@@ -118,7 +128,7 @@ def test_what_a_worker_found_raises_its_own_floor(
     stage = next(stage for stage in runner.stages if isinstance(stage, NeighborsStage))
     nothing = np.full(len(stage._queries[1]), -np.inf, np.float32)
     # Ray does a shard again whose result was lost: its hits must not count twice.
-    found = [stage.search_shard((shard, nothing)) for shard in (0, 0, 1)]
+    found = [stage.search_shard((shard, nothing)).neighbors for shard in (0, 0, 1)]
     high = np.ones_like(nothing)
     stage.search_shard((2, high))
     runner.bench.close()

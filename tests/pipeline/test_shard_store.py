@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from laion_eo.kinds import merge_neighbors, no_neighbors
-from laion_eo.pipeline.shard_store import ShardStore
+from laion_eo.kinds import no_neighbors
+from laion_eo.pipeline.shard_store import Searched, ShardStore, join
 from laion_eo.types import Neighbors
 
 
@@ -18,8 +18,8 @@ def hits(*rows: list[tuple[float, int]]) -> Neighbors:
     return found
 
 
-FIRST = hits([(0.5, 1), (0.25, 0)], [(0.75, 2)])
-SECOND = hits([(0.5, 10), (0.375, 11), (0.125, 12)], [])
+FIRST = Searched(hits([(0.5, 1), (0.25, 0)], [(0.75, 2)]), {"pairs": 4})
+SECOND = Searched(hits([(0.5, 10), (0.375, 11), (0.125, 12)], []), {"pairs": 6})
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
@@ -28,8 +28,9 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     store.save(1, 4, SECOND)
     best, done = ShardStore(tmp_path / "shards", "abc").load(no_neighbors(2, 3))
     assert done == 4
-    assert best.ids.tolist() == [[1, 10, 11], [2, -1, -1]]
-    np.testing.assert_array_equal(best.scores, merge_neighbors(FIRST, SECOND).scores)
+    assert best.neighbors.ids.tolist() == [[1, 10, 11], [2, -1, -1]]
+    np.testing.assert_array_equal(best.neighbors.scores, join(FIRST, SECOND).neighbors.scores)
+    assert best.counts == {"pairs": 10}
 
 
 def test_another_search_has_nothing(tmp_path: Path) -> None:

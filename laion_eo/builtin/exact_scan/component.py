@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
@@ -99,6 +99,14 @@ class ExactScan(ShardedRetriever):
     def facts(self) -> dict[str, JSON]:
         """Return the share of pairs that was proven not to matter."""
         return dict(self._counts.facts()) if self._counts.pairs else {}
+
+    def take_counts(self) -> dict[str, int]:
+        """Return the pairs counted since the last call."""
+        return self._counts.take()
+
+    def add_counts(self, counts: Mapping[str, int]) -> None:
+        """Add the pairs that a search of other shards counted."""
+        self._counts.add(counts)
 
     def shards(self) -> int:
         """Return the number of shards: of ``shard_rows`` rows, whatever the files."""

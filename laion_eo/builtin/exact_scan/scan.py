@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,18 @@ class Counts:
     pairs: int = 0
     pairs_again: int = 0
     pairs_scored: int = 0
+
+    def take(self) -> dict[str, int]:
+        """Return the counts, and begin anew."""
+        taken = asdict(self)
+        self.pairs = self.pairs_again = self.pairs_scored = 0
+        return taken
+
+    def add(self, taken: Mapping[str, int]) -> None:
+        """Add what another scan took."""
+        self.pairs += taken["pairs"]
+        self.pairs_again += taken["pairs_again"]
+        self.pairs_scored += taken["pairs_scored"]
 
     def facts(self) -> dict[str, float | int]:
         """Return the counts, and the share of pairs that was proven to be outside the top k."""

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from laion_eo.component import Component
 from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
-from laion_eo.kinds import Retriever, ShardedRetriever, merge_neighbors, no_neighbors
+from laion_eo.kinds import Retriever, ShardedRetriever, no_neighbors
 from laion_eo.pipeline.contract import check_lookup, check_neighbors
 from laion_eo.pipeline.engine import Engine
-from laion_eo.pipeline.shard_store import ShardStore
+from laion_eo.pipeline.shard_store import Searched, ShardStore, join
 from laion_eo.pipeline.stages.base import Stage
 from laion_eo.schema import CANDIDATES, NEIGHBORS
-from laion_eo.types import Embeddings, Neighbors
+from laion_eo.types import Embeddings
 
 logger = logging.getLogger("laion_eo")
 
@@ -68,7 +68,9 @@ class NeighborsStage(Stage):
         k = retriever.config.k
         store = ShardStore(self.run_dir.path / self.name / SHARDS, self._fingerprint())
         if isinstance(retriever, ShardedRetriever):
-            found = self._search_shards(engine, retriever.shards(), store)
+            searched = self._search_shards(engine, retriever.shards(), store)
+            found = searched.neighbors
+            retriever.add_counts(searched.counts)
         else:
             found = retriever.search(vectors, k)
         found = check_neighbors(retriever, found, len(vectors), k)
@@ -87,7 +89,7 @@ class NeighborsStage(Stage):
         before = self.run_dir.record("anchors")
         return fingerprint([self.identity(), before and before.fingerprint])
 
-    def _search_shards(self, engine: Engine, shards: int, store: ShardStore) -> Neighbors:
+    def _search_shards(self, engine: Engine, shards: int, store: ShardStore) -> Searched:
         """Search shard by shard; what is finished is kept, and not done again after a kill."""
         k = self.bench.one(Retriever).config.k
         best, start = store.load(no_neighbors(len(self._queries[1]), k))
@@ -97,16 +99,16 @@ class NeighborsStage(Stage):
         def todo() -> Iterator[tuple[int, NDArray[np.float32]]]:
             # Taken one by one as the work goes on: later shards know a higher floor.
             for shard in range(start, shards):
-                yield shard, best.scores[:, -1]
+                yield shard, best.neighbors.scores[:, -1]
 
         stop = start
-        for count, found in engine.merge(self.search_shard, merge_neighbors, todo()):
+        for count, found in engine.merge(self.search_shard, join, todo()):
             store.save(stop, stop + count, found)
             stop += count
-            best = merge_neighbors(best, found)
+            best = join(best, found)
         return best
 
-    def search_shard(self, task: tuple[int, NDArray[np.float32]]) -> Neighbors:
+    def search_shard(self, task: tuple[int, NDArray[np.float32]]) -> Searched:
         """Search one shard; on a cluster, this runs on any machine that sees the run directory.
 
         Args:
@@ -123,7 +125,7 @@ class NeighborsStage(Stage):
             self._searched.add(shard)
             both = np.concatenate([self._best, found.scores], axis=1)
             self._best = np.partition(both, k, axis=1)[:, k:]
-        return found
+        return Searched(found, retriever.take_counts())
 
     @cached_property
     def _searched(self) -> set[int]:
