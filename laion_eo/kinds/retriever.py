@@ -116,7 +116,7 @@ class ShardedRetriever(Retriever):
         return {}
 
     def add_counts(self, counts: Mapping[str, int]) -> None:
-        """Add what :meth:`take_counts` returned, here or elsewhere."""
+        """Add what :meth:`take_counts` returned, here or elsewhere; empty where no shard was."""
 
     def search(self, queries: Embeddings, k: int) -> Neighbors:
         """Find the k nearest rows of each query: all shards, one after another."""

@@ -57,10 +57,10 @@ class Counts:
         return taken
 
     def add(self, taken: Mapping[str, int]) -> None:
-        """Add what another scan took."""
-        self.pairs += taken["pairs"]
-        self.pairs_again += taken["pairs_again"]
-        self.pairs_scored += taken["pairs_scored"]
+        """Add what another scan took; nothing, where there was none."""
+        self.pairs += taken.get("pairs", 0)
+        self.pairs_again += taken.get("pairs_again", 0)
+        self.pairs_scored += taken.get("pairs_scored", 0)
 
     def facts(self) -> dict[str, float | int]:
         """Return the counts, and the share of pairs that was proven to be outside the top k."""
