@@ -89,11 +89,10 @@ def index(
         DataError: The pool has no images, or its table does not fit.
     """
     registry = registry or Registry.discover()
-
-    def progress(done: int, total: int) -> None:
-        registry.manager.hook.laion_eo_after_batch(stage="index", done=done, total=total)
-
-    context = Context(progress=progress)
+    after_batch = registry.manager.hook.laion_eo_after_batch
+    context = Context(
+        progress=lambda done, total: after_batch(stage="index", done=done, total=total)
+    )
     with naming_culprits(registry), ExitStack() as stack:
         model = _create(registry, Embedder, embedder or {"use": "open-clip"}, context)
         fetch = _create(registry, Downloader, downloader or {"use": "http"}, context)
