@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from laion_eo.component import Context
 from laion_eo.config import Choice
 from laion_eo.kinds import KINDS, Embedder
-from laion_eo.pipeline import index
+from laion_eo.pools import index
 from laion_eo.registry import Registry
 
 ANCHORS, DRAWS = 20, 5

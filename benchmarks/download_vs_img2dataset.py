@@ -129,7 +129,7 @@ def measure_side(command: list[str], work: Path, urls: list[str]) -> dict[str, f
 OURS = """
 import sys
 from pathlib import Path
-from laion_eo.builtin.http.downloader import HttpDownloader
+from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
 from laion_eo.component import Context
 from laion_eo.pipeline.run_dir import RunDir
 lines = Path(sys.argv[1]).read_text().split()[1:]

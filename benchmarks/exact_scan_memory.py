@@ -21,7 +21,7 @@ SHARD = 100_000
 SCAN = """
 import sys
 from pathlib import Path
-from laion_eo.builtin.exact_scan import ExactScan
+from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.component import Context
 from laion_eo.testing import random_unit
 queries = random_unit(int(sys.argv[2]), 768, seed=1)

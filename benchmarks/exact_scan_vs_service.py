@@ -16,7 +16,7 @@ import clip_server
 import numpy as np
 import scan_data
 
-from laion_eo.builtin.exact_scan import ExactScan
+from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.component import Context
 from laion_eo.testing import random_unit
 from laion_eo.types import Neighbors

@@ -22,8 +22,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from domains import ANCHORS, DOMAINS, Domain, Row, average_precision, read_captions, read_rows
 
-from laion_eo.pipeline import RunResult, index, run
+from laion_eo.pipeline import RunResult, run
 from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pools import index
 from laion_eo.testing import serve_folder
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"

@@ -21,7 +21,7 @@ from pathlib import Path
 import tomli_w
 
 from laion_eo.kinds import KINDS
-from laion_eo.pipeline import index
+from laion_eo.pools import index
 from laion_eo.registry import Registry
 from laion_eo.scaffold import new_plugin
 from laion_eo.testing import colours

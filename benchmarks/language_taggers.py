@@ -38,7 +38,7 @@ def read(path: Path) -> tuple[list[str], list[str]]:
 
 def ours() -> Tagger:
     """Return laion-eo's ``fasttext``, loaded."""
-    from laion_eo.builtin.languages import FastText
+    from laion_eo.builtin.language_taggers.fasttext import FastText
     from laion_eo.component import Context
 
     tagger = FastText(FastText.Config(), Context())

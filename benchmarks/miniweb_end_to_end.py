@@ -21,8 +21,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from laion_eo.pipeline import RunResult, index, run
+from laion_eo.pipeline import RunResult, run
 from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pools import index
 from laion_eo.testing import serve_folder
 from laion_eo.types import JSON
 

@@ -25,9 +25,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from laion_eo.builtin.duplicates import Duplicates
-from laion_eo.builtin.hamming import Places, bit_count, near_pairs
-from laion_eo.builtin.perceptual_hash import perceptual_hash
+from laion_eo.builtin.filters.duplicates import Duplicates
+from laion_eo.builtin.filters.hamming import Places, bit_count, near_pairs
+from laion_eo.builtin.scorers.perceptual_hash import perceptual_hash
 from laion_eo.component import Context
 from laion_eo.images import read_image
 from laion_eo.types import Verdict

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from laion_eo.builtin.duplicates import Duplicates
+from laion_eo.builtin.filters.duplicates import Duplicates
 from laion_eo.component import Context
 from laion_eo.types import Verdict
 

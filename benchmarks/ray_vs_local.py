@@ -20,11 +20,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import scan_data
 
-from laion_eo.builtin.exact_scan import ExactScan
+from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.component import Context
 from laion_eo.kinds import merge_neighbors, no_neighbors
-from laion_eo.pipeline.engine import Engine, LocalEngine
-from laion_eo.pipeline.ray_engine import RayEngine
+from laion_eo.pipeline.engines.local import Engine, LocalEngine
+from laion_eo.pipeline.engines.ray import RayEngine
 from laion_eo.testing import random_unit, write_pool
 from laion_eo.types import Neighbors
 

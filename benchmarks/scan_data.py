@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from laion_eo.builtin.exact_scan import ExactScan
+from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.component import Context
 
 Vectors = NDArray[np.float32]

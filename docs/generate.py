@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from inspect import getdoc, isfunction, signature
+from inspect import cleandoc, getdoc, isfunction, signature
 from pathlib import Path
 
 import click
@@ -16,7 +16,8 @@ from kind_pages import every_suite, kind_page, list_of_fixtures, list_of_kinds
 
 from laion_eo import hookspecs
 from laion_eo.cli import COMMANDS, cli
-from laion_eo.component import Component
+from laion_eo.component import Component, ComponentConfig
+from laion_eo.config import Model
 from laion_eo.hookspecs import PROJECT
 from laion_eo.kinds import KINDS
 from laion_eo.registry import BUILTIN, Registry
@@ -95,8 +96,14 @@ def _describe(cls: type[Component]) -> list[str]:
         else:
             default = f"`{field.get_default(call_default_factory=True)!r}`"
         lines.append(f"| `{key}` | {default} |")
-    documented = getdoc(cls.Config) or ""
-    return [*lines, "", "```text", documented, "```"] if fields else lines[:1]
+    return [*lines, "", "```text", _options(cls.Config), "```"] if fields else lines[:1]
+
+
+def _options(config: type[ComponentConfig]) -> str:
+    """Return what is said of a component's options, inherited ones too."""
+    bases = [base for base in config.__mro__ if issubclass(base, Model) and base is not Model]
+    said = [base for base in bases if base is config or vars(base).get("__annotations__")]
+    return "\n\n".join(cleandoc(base.__doc__ or "") for base in said)
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -9,17 +9,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from laion_eo.version import __version__
+
 if TYPE_CHECKING:
     from laion_eo.dataset.links import check_links
     from laion_eo.dataset.loading import load_dataset
     from laion_eo.dataset.pull import pull
     from laion_eo.dataset.release import release
-    from laion_eo.pipeline import index, plan, run
+    from laion_eo.pipeline import plan, run
+    from laion_eo.pools import index
 
-__version__ = "0.1.0"
 _LAZY = {
     "check_links": "laion_eo.dataset.links",
-    "index": "laion_eo.pipeline",
+    "index": "laion_eo.pools",
     "load_dataset": "laion_eo.dataset.loading",
     "plan": "laion_eo.pipeline",
     "pull": "laion_eo.dataset.pull",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import TypeVar, cast
 
 import click
 import pluggy
@@ -20,8 +21,10 @@ from laion_eo.config import Choice, validate
 from laion_eo.errors import LaionEOError, PluginError, did_you_mean
 from laion_eo.hookspecs import PROJECT
 from laion_eo.kinds import KINDS, Kind, Scorer
+from laion_eo.types import JSON
 
 BUILTIN = "builtin"
+C = TypeVar("C", bound=Component)
 _KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -223,6 +226,25 @@ class Registry:
             ) from error
         component.provider = entry.provider
         return component
+
+    def build(
+        self, base: type[C], table: Mapping[str, JSON], where: str, context: Context | None = None
+    ) -> C:
+        """Build a component outside a run, from what a run file's table would say.
+
+        Args:
+            base: The kind's class.
+            table: ``use`` and the options.
+            where: What needs it, for messages: the command, say.
+            context: What it is told; nothing by default.
+
+        Raises:
+            PluginError: As :meth:`create`.
+            ConfigError: Likewise.
+        """
+        kind = next(kind for kind in KINDS if kind.base is base)
+        component = self.create(kind, validate(Choice, table, where), context or Context(), where)
+        return cast("C", component)
 
     def owner_of(self, code: CodeType) -> str | None:
         """Return the plugin and distribution of a hook's implementation, or ``None``.

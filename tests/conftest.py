@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from fakes.hub import loopback_hub
+from fakes.hub_state import LoopbackHub
 from made import MakeRun, client_env, made_rows
 
 from laion_eo.config import DatasetOptions
@@ -19,7 +21,6 @@ from laion_eo.dataset.tree import write_tree
 from laion_eo.pipeline import RunResult, run
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
-from laion_eo.testing.hub import LoopbackHub, loopback_hub
 from laion_eo.testing.web import small_run
 
 pytest_plugins = ["laion_eo.testing.fixtures"]

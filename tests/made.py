@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+from fakes.hub_state import LoopbackHub
 
 from laion_eo.schema import PUBLISHED
-from laion_eo.testing.hub import LoopbackHub
 
 MakeRun: TypeAlias = Callable[..., Path]
 

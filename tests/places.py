@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fakes.hub_state import LoopbackHub
 from made import MakeRun, client_env
 
 from laion_eo.dataset.release import release
-from laion_eo.testing.hub import LoopbackHub
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = """

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from laion_eo.builtin.hf_hub import Published
-from laion_eo.cards import split_card
+from fakes.hub_state import LoopbackHub
+
 from laion_eo.dataset.release import release
-from laion_eo.testing.hub import LoopbackHub
+from laion_eo.hub.cards import split_card
+from laion_eo.hub.releasing import Published
 from laion_eo.types import JSON
 
 REPO = "org/laion_eo"

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aiohttp.abc import ResolveResult
+from fakes.hostile_files import encoded, photo
+from fakes.loopback import serve_connections
 
-from laion_eo.builtin.http.addresses import PublicResolver
-from laion_eo.builtin.http.downloader import HttpDownloader
+from laion_eo.builtin.downloaders.http.addresses import PublicResolver
+from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
 from laion_eo.component import Context
-from laion_eo.testing.hostile_files import encoded, photo
-from laion_eo.testing.loopback import serve_connections
 from laion_eo.types import JSON, Download
 
 JPEG = encoded(photo(), "JPEG")

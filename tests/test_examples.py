@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from laion_eo.builtin.filters import SimilarityThreshold
+from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
 from laion_eo.component import Context
 from laion_eo.config import RunFile
 from laion_eo.kinds import Filter, Retriever
-from laion_eo.pipeline import index, run
-from laion_eo.pipeline.bench import Workbench
+from laion_eo.pipeline import run
 from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pipeline.workbench import Workbench
+from laion_eo.pools import index
 from laion_eo.registry import Registry
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes.odd_pictures import encoded, png_bomb
 from PIL import Image, ImageOps
 
 from laion_eo.images import FORMATS, ImageError, decode_image, inspect_image, read_image, silenced
-from laion_eo.testing.odd_pictures import encoded, png_bomb
 from laion_eo.types import DownloadStatus, Picture
 
 ORIENTATION = 0x0112

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score  # type: ignore[import-untyped]
 from tiny_data import Picture
 
-from laion_eo.builtin.tiny.model import WEIGHTS, Heads
+from laion_eo.builtin.embedders.tiny.model import WEIGHTS, Heads
 
 Floats = NDArray[np.float32]
 POOL = 582

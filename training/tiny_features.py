@@ -12,7 +12,7 @@ import numpy as np
 import tiny_data
 from numpy.typing import NDArray
 
-from laion_eo.builtin.tiny.backbones import ImageBackbone, TextBackbone
+from laion_eo.builtin.embedders.tiny.backbones import ImageBackbone, TextBackbone
 
 WORKERS = 2
 

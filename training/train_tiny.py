@@ -72,7 +72,7 @@ class Data:
 
 
 class HeadsInTraining:
-    """The two heads, as `laion_eo.builtin.tiny.model.Heads` runs them, with dropout."""
+    """The two heads, as `laion_eo.builtin.embedders.tiny.model.Heads` runs them, with dropout."""
 
     def __init__(self, features: Tensor, settings: Settings) -> None:
         """Start the image side from the principal components of (n, d) features."""
@@ -214,7 +214,7 @@ def class_texts() -> list[str]:
 
 def class_shares(features: NDArray[np.float32]) -> Tensor:
     """Return (n, 1000) what EfficientNet-Lite2 believes, from the features of (n, d) pictures."""
-    from laion_eo.builtin.tiny.backbones import lite_file
+    from laion_eo.builtin.embedders.tiny.backbones import lite_file
 
     state = torch.load(lite_file(2), map_location="cpu", weights_only=True)
     start = 2 * PIXEL_FEATURES

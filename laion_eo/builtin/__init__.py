@@ -22,9 +22,9 @@ from laion_eo.kinds import (
 @hookimpl
 def laion_eo_anchor_sources() -> Sequence[type[AnchorSource]]:
     """Register the anchor sources, the paper's first."""
-    from laion_eo.builtin.cloudsen12 import CloudSEN12
-    from laion_eo.builtin.folder_anchors import FolderAnchors
-    from laion_eo.builtin.text_anchors import TextAnchors
+    from laion_eo.builtin.anchor_sources.cloudsen12 import CloudSEN12
+    from laion_eo.builtin.anchor_sources.images import FolderAnchors
+    from laion_eo.builtin.anchor_sources.texts import TextAnchors
 
     return [CloudSEN12, FolderAnchors, TextAnchors]
 
@@ -48,8 +48,8 @@ def laion_eo_augmenters() -> Sequence[type[Augmenter]]:
 @hookimpl
 def laion_eo_embedders() -> Sequence[type[Embedder]]:
     """Register the embedders, the paper's first."""
-    from laion_eo.builtin.open_clip import OpenClip
-    from laion_eo.builtin.tiny.embedder import Tiny
+    from laion_eo.builtin.embedders.open_clip import OpenClip
+    from laion_eo.builtin.embedders.tiny.embedder import Tiny
 
     return [OpenClip, Tiny]
 
@@ -57,10 +57,10 @@ def laion_eo_embedders() -> Sequence[type[Embedder]]:
 @hookimpl
 def laion_eo_retrievers() -> Sequence[type[Retriever]]:
     """Register the retrievers."""
-    from laion_eo.builtin.exact_scan import ExactScan
-    from laion_eo.builtin.faiss_index import FaissIndex
-    from laion_eo.builtin.knn_service import KnnService
-    from laion_eo.builtin.replay import Replay
+    from laion_eo.builtin.retrievers.exact_scan import ExactScan
+    from laion_eo.builtin.retrievers.faiss import FaissIndex
+    from laion_eo.builtin.retrievers.knn_service import KnnService
+    from laion_eo.builtin.retrievers.replay import Replay
 
     return [ExactScan, FaissIndex, KnnService, Replay]
 
@@ -68,7 +68,7 @@ def laion_eo_retrievers() -> Sequence[type[Retriever]]:
 @hookimpl
 def laion_eo_downloaders() -> Sequence[type[Downloader]]:
     """Register the downloaders."""
-    from laion_eo.builtin.http.downloader import HttpDownloader
+    from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
 
     return [HttpDownloader]
 
@@ -76,8 +76,9 @@ def laion_eo_downloaders() -> Sequence[type[Downloader]]:
 @hookimpl
 def laion_eo_scorers() -> Sequence[type[Scorer]]:
     """Register the scorers."""
-    from laion_eo.builtin.perceptual_hash import PerceptualHash, StoredEmbedding
-    from laion_eo.builtin.similarity import ImageSimilarity, TextSimilarity
+    from laion_eo.builtin.scorers.embedding import StoredEmbedding
+    from laion_eo.builtin.scorers.perceptual_hash import PerceptualHash
+    from laion_eo.builtin.scorers.similarity import ImageSimilarity, TextSimilarity
 
     return [ImageSimilarity, TextSimilarity, PerceptualHash, StoredEmbedding]
 
@@ -85,9 +86,10 @@ def laion_eo_scorers() -> Sequence[type[Scorer]]:
 @hookimpl
 def laion_eo_filters() -> Sequence[type[Filter]]:
     """Register the filters."""
-    from laion_eo.builtin.allow_list import AllowListFilter
-    from laion_eo.builtin.duplicates import Duplicates
-    from laion_eo.builtin.filters import MinSize, SimilarityThreshold
+    from laion_eo.builtin.filters.allow_list import AllowListFilter
+    from laion_eo.builtin.filters.duplicates import Duplicates
+    from laion_eo.builtin.filters.min_size import MinSize
+    from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
 
     return [MinSize, SimilarityThreshold, Duplicates, AllowListFilter]
 
@@ -95,7 +97,8 @@ def laion_eo_filters() -> Sequence[type[Filter]]:
 @hookimpl
 def laion_eo_language_taggers() -> Sequence[type[LanguageTagger]]:
     """Register the language taggers, the paper's first."""
-    from laion_eo.builtin.languages import FastText, XlmRoberta
+    from laion_eo.builtin.language_taggers.fasttext import FastText
+    from laion_eo.builtin.language_taggers.xlm_roberta import XlmRoberta
 
     return [XlmRoberta, FastText]
 
@@ -103,7 +106,7 @@ def laion_eo_language_taggers() -> Sequence[type[LanguageTagger]]:
 @hookimpl
 def laion_eo_publishers() -> Sequence[type[Publisher]]:
     """Register the publishers."""
-    from laion_eo.builtin.folder import Folder
-    from laion_eo.builtin.hf_hub import HfHub
+    from laion_eo.builtin.publishers.folder import Folder
+    from laion_eo.builtin.publishers.hf_hub import HfHub
 
     return [Folder, HfHub]

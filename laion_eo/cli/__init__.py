@@ -9,8 +9,8 @@ from importlib.metadata import entry_points
 
 import click
 
-import laion_eo
 from laion_eo.errors import LaionEOError
+from laion_eo.version import __version__
 
 BUILTIN_PLUGIN = "laion_eo.builtin"
 # Each is a module of this package (with _ for -) that has a click command called `command`. The
@@ -83,7 +83,7 @@ class LazyGroup(click.Group):
     epilog="Start with `laion-eo demo`. Exit codes: 0 done, 1 the run failed, 2 the command, the "
     "run file or the data it names is wrong.",
 )
-@click.version_option(laion_eo.__version__, prog_name="laion-eo")
+@click.version_option(__version__, prog_name="laion-eo")
 def cli() -> None:
     """Find one domain's images among billions.
 

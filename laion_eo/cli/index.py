@@ -53,8 +53,8 @@ def command(
     """  # noqa: D301 - click wants the backspace itself
     from laion_eo.cli.progress import reporting
     from laion_eo.overrides import apply_override
-    from laion_eo.pipeline import index
-    from laion_eo.pipeline.faiss_build import build_faiss, require_faiss
+    from laion_eo.pools import index
+    from laion_eo.pools.faiss_build import build_faiss, require_faiss
     from laion_eo.registry import Registry
 
     if faiss:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from laion_eo.builtin.hf_hub import HubPlan
+    from laion_eo.hub.releasing import HubPlan
 
 
 @click.command()
@@ -35,8 +35,8 @@ def command(run: Path, repo: str, config: str | None, dry_run: bool, **options: 
       laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --dry-run
       laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --tag v1.0.0 --public
     """  # noqa: D301 - click wants the backspace itself
-    from laion_eo.builtin.hf_hub import HubPlan
     from laion_eo.dataset.release import release
+    from laion_eo.hub.releasing import HubPlan
 
     done = release(run, repo, config, dry_run=dry_run, **options)
     if isinstance(done, HubPlan):

@@ -11,10 +11,10 @@ import jinja2
 import pyarrow as pa
 import tomli_w
 
-from laion_eo.cards import BARE_NAME, join_card, mark_section, size_category
 from laion_eo.config import DatasetOptions
 from laion_eo.dataset.features import dataset_info, dtype
 from laion_eo.dataset.public import scrubbed
+from laion_eo.hub.cards import BARE_NAME, join_card, mark_section, size_category
 from laion_eo.schema import PUBLISHED_COLUMNS
 from laion_eo.types import JSON
 

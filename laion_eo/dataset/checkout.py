@@ -14,8 +14,9 @@ from pathlib import Path
 
 import yaml
 
-from laion_eo.cards import BARE_NAME, CARD, join_card
 from laion_eo.dataset.features import dataset_info
+from laion_eo.files import replaced_folder
+from laion_eo.hub.cards import BARE_NAME, CARD, join_card
 from laion_eo.types import JSON
 
 PULLED = ".huggingface.yaml"
@@ -59,13 +60,9 @@ def keep(checkout: Path, config: str, files: Mapping[str, Path]) -> Path:
         Where they are now.
     """
     home = checkout / DATA
-    aside = home / f".{config}.working"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    for name, path in files.items():
-        shutil.copyfile(path, aside / name)
-    shutil.rmtree(home / config, ignore_errors=True)
-    aside.rename(home / config)
+    with replaced_folder(home / config) as aside:
+        for name, path in files.items():
+            shutil.copyfile(path, aside / name)
     kept = {path.parent.name for path in home.glob("*/*.csv")}
     text = yaml.safe_dump({"configs": _configs(kept)}, sort_keys=False)
     for folder in FOLDERS:

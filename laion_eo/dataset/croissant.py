@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from laion_eo.cards import split_card
 from laion_eo.dataset.features import dtype
 from laion_eo.fingerprint import file_sha256
+from laion_eo.hub.cards import split_card
 from laion_eo.schema import PUBLISHED_COLUMNS
 from laion_eo.types import JSON
 

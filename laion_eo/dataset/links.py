@@ -13,16 +13,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from laion_eo.component import Context
-from laion_eo.config import Choice, validate
 from laion_eo.errors import ConfigError, DataError, RunError
+from laion_eo.files import written_aside
 from laion_eo.fingerprint import fingerprint
-from laion_eo.kinds import KINDS, Downloader
+from laion_eo.kinds import Downloader
 from laion_eo.registry import Registry
 from laion_eo.schema import LINKS
 from laion_eo.types import JSON, Download
@@ -77,7 +75,7 @@ def check_links(
     _check_place(path, Path(dataset))
     known = {row["url"]: row for row in _rows(dataset, config).to_pylist() if row["url"]}
     registry = registry or Registry.discover()
-    fetcher = _downloader(registry, downloader or {})
+    fetcher = registry.build(Downloader, {"use": "http", **(downloader or {})}, "check-links")
     # What is left of a check of other links is nothing to go on with.
     parts = path.with_name(f".{path.name}.{fingerprint(list(known.values()))}.parts")
     parts.mkdir(parents=True, exist_ok=True)
@@ -112,12 +110,6 @@ def _check_place(path: Path, dataset: Path) -> None:
         raise ConfigError(f"{path} exists; a report is never overwritten: choose another name.")
     if dataset.is_dir() and path.resolve().is_relative_to(dataset.resolve()):
         raise ConfigError(f"{path} lies in the dataset, which must stay as it was released.")
-
-
-def _downloader(registry: Registry, options: Mapping[str, JSON]) -> Downloader:
-    choice = validate(Choice, {"use": "http", **options}, "check-links")
-    kind = next(kind for kind in KINDS if kind.base is Downloader)
-    return cast("Downloader", registry.create(kind, choice, Context(), "check-links"))
 
 
 def _rows(dataset: str | Path, config: str | None) -> pa.Table:
@@ -200,9 +192,8 @@ def _changed(download: Download, known: Mapping[str, JSON]) -> bool | None:
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    aside = path.with_name(f".{path.name}.working")
-    pq.write_table(table, aside, compression="zstd")
-    aside.replace(path)
+    with written_aside(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
 
 
 def _report(path: Path, table: pa.Table) -> LinkReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from laion_eo.cards import BARE_NAME
+from laion_eo.hub.cards import BARE_NAME
 
 
 def load_dataset(path: str = BARE_NAME, name: str | None = None, **options: Any) -> Any:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from laion_eo.cards import BARE_NAME
 from laion_eo.dataset.checkout import keep
 from laion_eo.errors import ConfigError, DataError
-from laion_eo.hub import connect, hub_errors, patiently
+from laion_eo.hub.cards import BARE_NAME
+from laion_eo.hub.client import connect, hub_errors, patiently
 
 if TYPE_CHECKING:
     from laion_eo.dataset.builder import LaionEOConfig

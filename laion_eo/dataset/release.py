@@ -7,11 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from laion_eo.builtin.hf_hub import HfHub, HubPlan, Published
-from laion_eo.cards import CARD
-from laion_eo.component import Context
 from laion_eo.config import validate
 from laion_eo.errors import ConfigError, DataError
+from laion_eo.hub.cards import CARD
+from laion_eo.hub.releasing import HubPlan, Published, ReleaseOptions, Releaser
 from laion_eo.kinds import Release
 from laion_eo.schema import PUBLISHED
 from laion_eo.types import JSON
@@ -35,7 +34,7 @@ def release(
         config: Name of the datasets configuration, a check that the run is the one that was meant.
         dry_run: Only say what would be done.
         options: ``tag``, ``private``, ``pull_request``, ``default``: those of
-            :class:`laion_eo.builtin.hf_hub.HfHub`.
+            :class:`laion_eo.hub.releasing.ReleaseOptions`.
 
     Returns:
         The release; of a dry run the card and the lists of files.
@@ -46,9 +45,8 @@ def release(
         RunError: The Hub fails or cannot be reached.
     """
     ready = find_release(Path(run), config)
-    checked = validate(HfHub.Config, {"repo": repo, **options}, "release")
-    publisher = HfHub(checked, Context(work_dir=Path(run)))
-    return publisher.plan(ready) if dry_run else publisher.release(ready)
+    releaser = Releaser(validate(ReleaseOptions, {"repo": repo, **options}, "release"))
+    return releaser.plan(ready) if dry_run else releaser.release(ready)
 
 
 def find_release(run: Path, config: str | None = None) -> Release:

@@ -9,9 +9,9 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
-from laion_eo.cards import BARE_NAME, CARD
 from laion_eo.dataset.checkout import card
 from laion_eo.dataset.features import dtype
+from laion_eo.hub.cards import BARE_NAME, CARD
 from laion_eo.schema import PUBLISHED
 
 IMPORT = "from laion_eo.schema import PUBLISHED\n"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from laion_eo.cards import CARD, CROISSANT
 from laion_eo.dataset.croissant import write_croissant
+from laion_eo.files import replaced_folder
+from laion_eo.hub.cards import CARD, CROISSANT
 
 ROWS_PER_SHARD = 500_000
 
@@ -27,19 +27,16 @@ def write_tree(folder: Path, config: str, table: pa.Table, make_card: Callable[[
         table: The rows.
         make_card: Returns the text of README.md, given the bytes of all parquet files.
     """
-    aside = folder.with_name(f".{folder.name}.working")
-    shutil.rmtree(aside, ignore_errors=True)
-    (aside / config).mkdir(parents=True)
     shards = max(1, -(-table.num_rows // ROWS_PER_SHARD))
-    for index in range(shards):
-        rows = table.slice(index * ROWS_PER_SHARD, ROWS_PER_SHARD)
-        write_shard(aside / config / f"train-{index:05d}-of-{shards:05d}.parquet", rows)
-    files = sorted((aside / config).glob("*.parquet"))
-    card = make_card(sum(path.stat().st_size for path in files))
-    (aside / CARD).write_text(card, "utf-8")
-    write_croissant(aside / CROISSANT.format(config=config), config, files, card)
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
+    with replaced_folder(folder) as aside:
+        (aside / config).mkdir()
+        for index in range(shards):
+            rows = table.slice(index * ROWS_PER_SHARD, ROWS_PER_SHARD)
+            write_shard(aside / config / f"train-{index:05d}-of-{shards:05d}.parquet", rows)
+        files = sorted((aside / config).glob("*.parquet"))
+        card = make_card(sum(path.stat().st_size for path in files))
+        (aside / CARD).write_text(card, "utf-8")
+        write_croissant(aside / CROISSANT.format(config=config), config, files, card)
 
 
 def write_shard(path: Path, rows: pa.Table) -> None:

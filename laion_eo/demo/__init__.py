@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from laion_eo.demo.pictures import lay_out, rot
-from laion_eo.pipeline import RunResult, index, run
+from laion_eo.pipeline import RunResult, run
+from laion_eo.pools import index
 from laion_eo.registry import Registry
-from laion_eo.testing.server import serve_folder
+from laion_eo.serving import serve_folder
 from laion_eo.types import JSON
 
 K = 8

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from laion_eo.pipeline.indexing import IndexResult, index
 from laion_eo.pipeline.planning import Plan, PlannedStage, plan
 from laion_eo.pipeline.runner import Runner, RunResult, run
 
-__all__ = ["IndexResult", "Plan", "PlannedStage", "RunResult", "Runner", "index", "plan", "run"]
+__all__ = ["Plan", "PlannedStage", "RunResult", "Runner", "plan", "run"]

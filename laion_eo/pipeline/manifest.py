@@ -6,11 +6,11 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-import laion_eo
 from laion_eo.kinds import KINDS
-from laion_eo.pipeline.bench import Workbench
 from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pipeline.workbench import Workbench
 from laion_eo.types import JSON
+from laion_eo.version import __version__
 
 PACKAGES = (
     "numpy", "pyarrow", "pillow", "rasterio", "torch", "open-clip-torch", "transformers",
@@ -33,7 +33,7 @@ def describe(bench: Workbench, run_dir: RunDir, stages: Sequence[str]) -> dict[s
     """
     records = {name: run_dir.record(name) for name in stages}
     return {
-        "laion_eo": laion_eo.__version__,
+        "laion_eo": __version__,
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "run": bench.run_file.data,

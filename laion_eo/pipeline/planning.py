@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from laion_eo.blame import naming_culprits
 from laion_eo.kinds import AnchorSource, PoolSize, Retriever
-from laion_eo.pipeline.blame import naming_culprits
 from laion_eo.pipeline.runner import Runner
 from laion_eo.pipeline.stages import Stage
 from laion_eo.registry import Registry

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from laion_eo.errors import ConfigError, RunError
+from laion_eo.files import WORKING, write_atomically
 from laion_eo.types import JSON
 
 _PART = re.compile(r"part-(\d+)-([0-9a-f]+)\.parquet")
-WORKING = ".working"
-"""End of the name of a file that is being written."""
 _LOCK = ".lock"
 
 
@@ -45,22 +43,6 @@ class StageRecord:
     seconds: float
     counts: dict[str, int] = field(default_factory=dict)
     facts: dict[str, JSON] = field(default_factory=dict)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all.
-
-    Raises:
-        OSError: As the disk says; the file that was there before is unharmed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}{WORKING}")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 class RunDir:

@@ -14,17 +14,16 @@ from pathlib import Path
 
 import tomli_w
 
+from laion_eo.blame import culprit, naming_culprits
 from laion_eo.component import Context
 from laion_eo.config import EngineOptions, RunFile
 from laion_eo.errors import RunError
 from laion_eo.fingerprint import fingerprint
-from laion_eo.pipeline.bench import Workbench
-from laion_eo.pipeline.blame import culprit, naming_culprits
-from laion_eo.pipeline.engine import Engine, LocalEngine
+from laion_eo.pipeline.engines.local import Engine, LocalEngine
 from laion_eo.pipeline.manifest import describe
 from laion_eo.pipeline.run_dir import RunDir, StageRecord
-from laion_eo.pipeline.safety import check_allow_list
 from laion_eo.pipeline.stages import STAGES, Stage
+from laion_eo.pipeline.workbench import Workbench, check_allow_list
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
@@ -186,7 +185,7 @@ def make_engine(options: EngineOptions) -> Engine:
     """
     if options.use == "local":
         return LocalEngine()
-    from laion_eo.pipeline.ray_engine import RayEngine
+    from laion_eo.pipeline.engines.ray import RayEngine
 
     return RayEngine(options.address, options.workers, options.cpus_per_worker)
 

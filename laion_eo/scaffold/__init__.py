@@ -10,9 +10,10 @@ from pathlib import Path
 
 import jinja2
 
-import laion_eo
 from laion_eo.errors import ConfigError, did_you_mean
+from laion_eo.hookspecs import PROJECT
 from laion_eo.kinds import KINDS, Kind
+from laion_eo.version import __version__
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 COMMON = {
@@ -44,7 +45,7 @@ def new_plugin(name: str, kind: str, folder: Path = Path()) -> Path:
     package = name.replace("-", "_")
     if not _NAME.fullmatch(name) or keyword.iskeyword(package):
         raise ConfigError(f"{name!r} is no name for a plugin: write lower-case words-with-dashes.")
-    if package in sys.stdlib_module_names or package == laion_eo.__name__:
+    if package in sys.stdlib_module_names or package == PROJECT:
         raise ConfigError(f"{name!r}: a module of that name is there already; choose another.")
     chosen = _kind(kind)
     target = folder / name
@@ -68,7 +69,7 @@ def render(name: str, kind: Kind) -> dict[str, str]:
         "suite": f"{kind.base.__name__}Tests",
         "kind": kind,
         "table": f"[[{kind.table}]]" if kind.many else f"[{kind.table}]",
-        "version": laion_eo.__version__,
+        "version": __version__,
     }
     paths = {f"common/{source}": target.format(**values) for source, target in COMMON.items()}
     paths[f"kinds/{module}.py"] = f"{package}/{module}.py"

@@ -65,7 +65,7 @@ def web_url(web: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def pool(web: Path, web_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pictures of ``web``, indexed with ``colours``: a pool that exact-scan searches."""
-    from laion_eo.pipeline import index
+    from laion_eo.pools import index
     from laion_eo.registry import Registry
 
     folder = tmp_path_factory.mktemp("pool")

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from laion_eo.builtin.allow_list import AllowListFilter
+from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
+from laion_eo.builtin.filters.allow_list import AllowListFilter
 from laion_eo.builtin.hash_lists import AllowList, HashList
-from laion_eo.builtin.http.downloader import HttpDownloader
 from laion_eo.component import Context
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.pipeline import run

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from fakes.hub_state import LoopbackHub
 from made import MakeRun
 
 from laion_eo.cli import COMMANDS, main
 from laion_eo.pipeline import RunResult
-from laion_eo.testing.hub import LoopbackHub
 
 
 def command(*args: str) -> int:

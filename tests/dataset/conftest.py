@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from fakes.hub import loopback_hub
+from fakes.hub_state import LoopbackHub
 from made import made_rows
 from places import ROOT
-
-from laion_eo.testing.hub import LoopbackHub, loopback_hub
 
 
 @pytest.fixture(scope="session")

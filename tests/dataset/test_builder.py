@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets.exceptions import DatasetGenerationError
+from fakes.hub_state import LoopbackHub
 from made import made_rows
 
 from laion_eo.dataset.builder import PUBLISHED_COMMIT, PUBLISHED_REPO, PUBLISHED_ROWS, LaionEO
 from laion_eo.schema import PUBLISHED
-from laion_eo.testing.hub import LoopbackHub
 
 ROWS = 112_985
 

@@ -8,16 +8,16 @@ import datasets
 import huggingface_hub
 import pytest
 import yaml
+from fakes.hub_state import LoopbackHub
 from huggingface_hub import DatasetCard
 from made import made_rows
 from markdown_it import MarkdownIt
 
-from laion_eo.cards import split_card
 from laion_eo.config import DatasetOptions
 from laion_eo.dataset.card import render_card
+from laion_eo.hub.cards import split_card
 from laion_eo.pipeline import RunResult
 from laion_eo.schema import PUBLISHED, PUBLISHED_COLUMNS
-from laion_eo.testing.hub import LoopbackHub
 from laion_eo.types import JSON
 
 needs_endpoint = pytest.mark.skipif(

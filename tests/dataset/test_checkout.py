@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import yaml
+from fakes.hub_state import LoopbackHub
 from places import Place
 
 from laion_eo.dataset.checkout import find_checkout, keep
-from laion_eo.testing.hub import LoopbackHub
 
 
 def test_a_checkout_is_found_from_inside(checkout: Path, tmp_path: Path) -> None:

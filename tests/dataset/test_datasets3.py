@@ -8,11 +8,10 @@ from pathlib import Path
 import datasets
 import pyarrow as pa
 import pytest
+from fakes.hub_state import LoopbackHub
+from fakes.hub_store import Blob
 from made import MakeRun, made_rows
 from places import ROOT, Place, publish_runs
-
-from laion_eo.testing.hub import LoopbackHub
-from laion_eo.testing.hub_store import Blob
 
 pytestmark = [
     pytest.mark.peers,

@@ -12,7 +12,7 @@ from laion_eo.errors import ConfigError, DataError
 from laion_eo.fingerprint import file_sha256
 from laion_eo.pipeline import RunResult
 from laion_eo.schema import LINKS
-from laion_eo.testing.server import serve_folder
+from laion_eo.serving import serve_folder
 
 HTTP = {"allow_hosts": ["127.0.0.1"], "retries": 0}
 
@@ -52,7 +52,7 @@ def test_each_link_gets_a_dated_status(dataset: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The links that the downloader is asked for, one at a time."""
-    from laion_eo.builtin.http.downloader import HttpDownloader
+    from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
 
     urls: list[str] = []
     real = HttpDownloader.download

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from fakes.hub_state import LoopbackHub
 from made import made_rows
 
 from laion_eo import load_dataset
-from laion_eo.testing.hub import LoopbackHub
 
 
 def test_wrapper_loads_any_repository_and_revision(hub: LoopbackHub, tmp_path: Path) -> None:

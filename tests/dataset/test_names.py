@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from fakes.hub_state import LoopbackHub
 from made import MakeRun, made_rows
 from places import Place, publish_runs
 
 from laion_eo.dataset.builder import PUBLISHED_COMMIT
-from laion_eo.testing.hub import LoopbackHub
 
 
 @pytest.mark.parametrize("place", [".", "hf_dataset"])

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from fakes.hostile_files import encoded, photo
+from fakes.loopback import serve_connections
 
-from laion_eo.testing.hostile_files import encoded, photo
-from laion_eo.testing.loopback import serve_connections
 from laion_eo.types import JSON
 
 ROOT = Path(__file__).resolve().parents[2]

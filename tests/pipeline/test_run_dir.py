@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from laion_eo.errors import ConfigError, RunError
-from laion_eo.pipeline.run_dir import RunDir, StageRecord, write_atomically
+from laion_eo.files import write_atomically
+from laion_eo.pipeline.run_dir import RunDir, StageRecord
 
 
 def table(*values: int) -> pa.Table:

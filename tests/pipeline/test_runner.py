@@ -16,8 +16,9 @@ from datasets import load_dataset
 
 from laion_eo.errors import ConfigError, DataError, RunError
 from laion_eo.hookspecs import hookimpl
-from laion_eo.pipeline import RunResult, index, run
+from laion_eo.pipeline import RunResult, run
 from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pools import index
 from laion_eo.registry import Registry
 from laion_eo.schema import PUBLISHED
 from laion_eo.testing import colours, serve_folder

@@ -12,36 +12,39 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fakes.cloudsen12 import write_geotiffs
+from fakes.hub_state import LoopbackHub
 from knn_server import serve_knn
 from small_models import MODEL, write_clip, write_xlm
 
-from laion_eo.builtin.allow_list import AllowListFilter
+from laion_eo.builtin.anchor_sources.cloudsen12 import CloudSEN12
+from laion_eo.builtin.anchor_sources.images import FolderAnchors
+from laion_eo.builtin.anchor_sources.texts import TextAnchors
 from laion_eo.builtin.augmenters import Crops, NoAugmenter, Rotations
-from laion_eo.builtin.cloudsen12 import CloudSEN12
-from laion_eo.builtin.duplicates import Duplicates
-from laion_eo.builtin.exact_scan import ExactScan
-from laion_eo.builtin.faiss_index import FaissIndex
-from laion_eo.builtin.filters import MinSize, SimilarityThreshold
-from laion_eo.builtin.folder import Folder
-from laion_eo.builtin.folder_anchors import FolderAnchors
-from laion_eo.builtin.hf_hub import HfHub
-from laion_eo.builtin.http.downloader import HttpDownloader
-from laion_eo.builtin.knn_service import KnnService
-from laion_eo.builtin.languages import FastText, XlmRoberta
+from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
+from laion_eo.builtin.embedders.open_clip import OpenClip
+from laion_eo.builtin.embedders.tiny.embedder import Tiny
+from laion_eo.builtin.filters.allow_list import AllowListFilter
+from laion_eo.builtin.filters.duplicates import Duplicates
+from laion_eo.builtin.filters.min_size import MinSize
+from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
+from laion_eo.builtin.language_taggers.fasttext import FastText
+from laion_eo.builtin.language_taggers.xlm_roberta import XlmRoberta
 from laion_eo.builtin.normalizers import NoNormalizer, Percentile, ReflectanceGain
-from laion_eo.builtin.open_clip import OpenClip
-from laion_eo.builtin.perceptual_hash import PerceptualHash, StoredEmbedding
-from laion_eo.builtin.replay import Replay
-from laion_eo.builtin.similarity import ImageSimilarity, TextSimilarity
-from laion_eo.builtin.text_anchors import TextAnchors
-from laion_eo.builtin.tiny.embedder import Tiny
+from laion_eo.builtin.publishers.folder import Folder
+from laion_eo.builtin.publishers.hf_hub import HfHub
+from laion_eo.builtin.retrievers.exact_scan import ExactScan
+from laion_eo.builtin.retrievers.faiss import FaissIndex
+from laion_eo.builtin.retrievers.knn_service import KnnService
+from laion_eo.builtin.retrievers.replay import Replay
+from laion_eo.builtin.scorers.embedding import StoredEmbedding
+from laion_eo.builtin.scorers.perceptual_hash import PerceptualHash
+from laion_eo.builtin.scorers.similarity import ImageSimilarity, TextSimilarity
 from laion_eo.errors import DataError
 from laion_eo.kinds import Publisher, Retriever
 from laion_eo.registry import BUILTIN, Registry
 from laion_eo.testing import random_unit, suites, write_pool
-from laion_eo.testing.cloudsen12 import write_geotiffs
 from laion_eo.testing.colours import Colours, Letters
-from laion_eo.testing.hub import LoopbackHub
 from laion_eo.testing.web import write_anchors
 from laion_eo.types import JSON
 

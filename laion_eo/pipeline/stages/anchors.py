@@ -10,8 +10,8 @@ import pyarrow as pa
 from laion_eo.component import Component
 from laion_eo.errors import DataError
 from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer
-from laion_eo.pipeline.contract import check_anchor, check_embeddings, check_pictures
-from laion_eo.pipeline.engine import Engine
+from laion_eo.kinds.contract import check_anchor, check_embeddings, check_pictures
+from laion_eo.pipeline.engines.local import Engine
 from laion_eo.pipeline.stages.base import Stage
 from laion_eo.schema import ANCHORS
 from laion_eo.types import JSON, Anchor, Embeddings, Picture, SkippedAnchor

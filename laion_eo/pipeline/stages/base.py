@@ -10,9 +10,9 @@ from typing import ClassVar, Generic, TypeVar
 import pyarrow as pa
 
 from laion_eo.component import Component
-from laion_eo.pipeline.bench import Workbench, identity
-from laion_eo.pipeline.engine import Engine
+from laion_eo.pipeline.engines.local import Engine
 from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pipeline.workbench import Workbench, identity
 from laion_eo.types import JSON
 
 Shard = TypeVar("Shard")

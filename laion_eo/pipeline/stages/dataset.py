@@ -11,8 +11,8 @@ from laion_eo.component import Component
 from laion_eo.dataset.card import render_card
 from laion_eo.dataset.tree import write_tree
 from laion_eo.kinds import Publisher, Release
-from laion_eo.pipeline.contract import check_revision
-from laion_eo.pipeline.engine import Engine
+from laion_eo.kinds.contract import check_revision
+from laion_eo.pipeline.engines.local import Engine
 from laion_eo.pipeline.manifest import describe
 from laion_eo.pipeline.stages.assemble import with_scores
 from laion_eo.pipeline.stages.base import Stage

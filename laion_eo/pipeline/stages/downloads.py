@@ -14,11 +14,11 @@ from laion_eo.component import Component
 from laion_eo.fingerprint import fingerprint
 from laion_eo.images import EXTENSIONS
 from laion_eo.kinds import Downloader
-from laion_eo.pipeline.bench import identity
-from laion_eo.pipeline.contract import check_download, fail
-from laion_eo.pipeline.engine import Engine
-from laion_eo.pipeline.journal import Journal
+from laion_eo.kinds.contract import check_download, fail
+from laion_eo.pipeline.engines.local import Engine
 from laion_eo.pipeline.stages.base import Stage, row_ranges
+from laion_eo.pipeline.stages.journal import Journal
+from laion_eo.pipeline.workbench import identity
 from laion_eo.schema import DOWNLOADS
 from laion_eo.types import JSON, Download, DownloadStatus
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from laion_eo.component import Component
 from laion_eo.kinds import LanguageTagger
-from laion_eo.pipeline.contract import check_tags
+from laion_eo.kinds.contract import check_tags
 from laion_eo.pipeline.stages.assemble import with_downloads
 from laion_eo.pipeline.stages.base import ShardedStage, row_ranges
 from laion_eo.schema import LANGUAGES

@@ -15,10 +15,10 @@ from laion_eo.component import Component
 from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import Retriever, ShardedRetriever, no_neighbors
-from laion_eo.pipeline.contract import check_lookup, check_neighbors
-from laion_eo.pipeline.engine import Engine
-from laion_eo.pipeline.shard_store import Searched, ShardStore, join
+from laion_eo.kinds.contract import check_lookup, check_neighbors
+from laion_eo.pipeline.engines.local import Engine
 from laion_eo.pipeline.stages.base import Stage
+from laion_eo.pipeline.stages.shard_store import Searched, ShardStore, join
 from laion_eo.schema import CANDIDATES, NEIGHBORS
 from laion_eo.types import Embeddings
 

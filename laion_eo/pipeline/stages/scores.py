@@ -11,7 +11,7 @@ import pyarrow as pa
 from laion_eo.component import Component
 from laion_eo.images import ImageError, decode_image
 from laion_eo.kinds import Embedder, ScoreBatch, Scorer
-from laion_eo.pipeline.contract import check_embeddings, check_table
+from laion_eo.kinds.contract import check_embeddings, check_table
 from laion_eo.pipeline.stages.assemble import with_downloads
 from laion_eo.pipeline.stages.base import ShardedStage, row_ranges
 from laion_eo.pipeline.stages.neighbors import read_queries

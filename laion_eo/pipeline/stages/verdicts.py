@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from laion_eo.component import Component
 from laion_eo.kinds import Filter
-from laion_eo.pipeline.contract import check_verdict
-from laion_eo.pipeline.engine import Engine
+from laion_eo.kinds.contract import check_verdict
+from laion_eo.pipeline.engines.local import Engine
 from laion_eo.pipeline.stages.assemble import with_scores
 from laion_eo.pipeline.stages.base import Stage, row_ranges
 from laion_eo.schema import VERDICTS

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 
 from laion_eo.kinds import AnchorSource
-from laion_eo.pipeline.contract import check_anchor
+from laion_eo.kinds.contract import check_anchor
 from laion_eo.testing.suites.base import ComponentTests
 from laion_eo.types import Anchor, SkippedAnchor
 

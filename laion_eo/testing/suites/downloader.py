@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 from laion_eo.kinds import Downloader
-from laion_eo.pipeline.contract import check_download
+from laion_eo.kinds.contract import check_download
 from laion_eo.testing.suites.base import ComponentTests
 from laion_eo.types import DownloadStatus
 

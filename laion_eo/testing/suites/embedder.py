@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from laion_eo.kinds import Embedder
-from laion_eo.pipeline.contract import check_embeddings
+from laion_eo.kinds.contract import check_embeddings
 from laion_eo.testing.suites.base import ComponentTests
 from laion_eo.testing.suites.pictures import sample_pictures
 from laion_eo.testing.web import GREEN, RED, picture

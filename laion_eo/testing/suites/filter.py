@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from laion_eo.kinds import Filter
-from laion_eo.pipeline.contract import check_verdict
+from laion_eo.kinds.contract import check_verdict
 from laion_eo.testing.suites.base import ComponentTests
 from laion_eo.testing.suites.rows import sample_rows
 from laion_eo.types import JSON, Verdict

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from laion_eo.kinds import LanguageTagger
-from laion_eo.pipeline.contract import check_tags
+from laion_eo.kinds.contract import check_tags
 from laion_eo.testing.suites.base import ComponentTests
 
 TEXTS = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from laion_eo.kinds import Augmenter, Normalizer
-from laion_eo.pipeline.contract import check_pictures
+from laion_eo.kinds.contract import check_pictures
 from laion_eo.testing.suites.base import ComponentTests
 from laion_eo.types import Anchor, Picture
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from laion_eo.cards import CARD, join_card, mark_section
 from laion_eo.dataset.features import dataset_info
 from laion_eo.dataset.tree import write_tree
+from laion_eo.hub.cards import CARD, join_card, mark_section
 from laion_eo.kinds import Publisher, Release
-from laion_eo.pipeline.contract import check_revision
+from laion_eo.kinds.contract import check_revision
 from laion_eo.schema import PUBLISHED
 from laion_eo.testing.suites.base import ComponentTests
 

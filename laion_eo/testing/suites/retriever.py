@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from laion_eo.kinds import Retriever
-from laion_eo.pipeline.contract import check_lookup, check_neighbors
+from laion_eo.kinds.contract import check_lookup, check_neighbors
 from laion_eo.testing.pools import random_unit
 from laion_eo.testing.suites.base import ComponentTests
 from laion_eo.types import Embeddings

@@ -10,7 +10,7 @@ import pytest
 
 from laion_eo.component import ComponentConfig, Context
 from laion_eo.kinds import Embedder, ScoreBatch, Scorer
-from laion_eo.pipeline.contract import check_table
+from laion_eo.kinds.contract import check_table
 from laion_eo.schema import CANDIDATES, DOWNLOADS, LANGUAGES, SCORES_FIXED, VERDICTS
 from laion_eo.testing.colours import Colours
 from laion_eo.testing.suites.base import ComponentTests

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from laion_eo.builtin.raster import read_anchor
 from laion_eo.component import ComponentConfig
 from laion_eo.config import Choice, RunPath
 from laion_eo.errors import ConfigError, DataError, did_you_mean
 from laion_eo.fingerprint import files_identity
 from laion_eo.kinds import KINDS, AnchorSource, Embedder
+from laion_eo.raster import read_anchor
 from laion_eo.registry import Registry
 from laion_eo.types import JSON, Anchor, Picture, SkippedAnchor
 from laion_eo_scenes.diverse import k_centre

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from laion_eo.errors import DataError
+from laion_eo_stac.options import StacOptions
 from laion_eo_stac.places import Guard
 
 if TYPE_CHECKING:
@@ -16,13 +17,12 @@ if TYPE_CHECKING:
     from pystac_client import Client
     from requests import PreparedRequest, Response
 
-    from laion_eo_stac.source import StacAnchors
 
 RETRIES = 2
 """Tries of a question to the catalogue after the first."""
 
 
-def list_items(config: StacAnchors.Config, guard: Guard) -> list[Item]:
+def list_items(config: StacOptions, guard: Guard) -> list[Item]:
     """Return the items that the search finds, sorted by id, at most ``config.limit``.
 
     Raises:
@@ -46,7 +46,7 @@ def list_items(config: StacAnchors.Config, guard: Guard) -> list[Item]:
     return found[: config.limit]
 
 
-def _matching(config: StacAnchors.Config, guard: Guard) -> Iterator[Item]:
+def _matching(config: StacOptions, guard: Guard) -> Iterator[Item]:
     client = _open(config, guard)
     from pystac_client import ConformanceClasses
 
@@ -61,7 +61,7 @@ def _matching(config: StacAnchors.Config, guard: Guard) -> Iterator[Item]:
             yield item
 
 
-def _open(config: StacAnchors.Config, guard: Guard) -> Client:
+def _open(config: StacOptions, guard: Guard) -> Client:
     from pystac_client import Client
     from pystac_client.stac_api_io import StacApiIO
     from requests.adapters import HTTPAdapter
@@ -88,7 +88,7 @@ def _open(config: StacAnchors.Config, guard: Guard) -> Client:
     return Client.open(config.catalog, stac_io=io)
 
 
-def _search(client: Client, config: StacAnchors.Config) -> Iterator[Item]:
+def _search(client: Client, config: StacOptions) -> Iterator[Item]:
     from pystac_client import ConformanceClasses
 
     wanted: dict[str, Any] = {"max_items": config.limit, "bbox": config.bbox}
@@ -100,7 +100,7 @@ def _search(client: Client, config: StacAnchors.Config) -> Iterator[Item]:
     return client.search(**wanted).items()
 
 
-def _touches(item: Item, config: StacAnchors.Config) -> bool:
+def _touches(item: Item, config: StacOptions) -> bool:
     """Apply to one item of a static catalogue what an API would search for."""
     if config.collections and item.collection_id not in config.collections:
         return False

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from laion_eo.builtin.raster import locate
 from laion_eo.errors import DataError
+from laion_eo.raster import locate
 from laion_eo.types import Anchor, SkippedAnchor
+from laion_eo_stac.options import StacOptions
 from laion_eo_stac.places import Guard
 from laion_eo_stac.reflectance import scale_and_offset
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pystac import Item
     from rasterio.windows import Window
 
-    from laion_eo_stac.source import StacAnchors
 
 ENVIRONMENT = {
     # Only what is asked for: no listing of folders, no side files, a header of one request.
@@ -35,9 +35,7 @@ ENVIRONMENT = {
 }
 
 
-def read_windows(
-    item: Item, config: StacAnchors.Config, guard: Guard
-) -> Iterator[Anchor | SkippedAnchor]:
+def read_windows(item: Item, config: StacOptions, guard: Guard) -> Iterator[Anchor | SkippedAnchor]:
     """Yield an item's windows, the most central first.
 
     Raises:
@@ -86,7 +84,7 @@ def _check_alike(item: Item, raster: Any, first: Any, bands: tuple[int, ...]) ->
         raise DataError(f"{item.id}: no band {absent[0]}, the asset has {raster.count}")
 
 
-def _places(raster: Any, config: StacAnchors.Config) -> list[Window]:
+def _places(raster: Any, config: StacOptions) -> list[Window]:
     """Return the windows: a grid over the image, or over the box that is asked for."""
     from rasterio.warp import transform_bounds
     from rasterio.windows import Window
@@ -112,7 +110,7 @@ def _places(raster: Any, config: StacAnchors.Config) -> list[Window]:
 
 
 def _anchor(
-    item: Item, name: str, rasters: list[Any], window: Window, config: StacAnchors.Config
+    item: Item, name: str, rasters: list[Any], window: Window, config: StacOptions
 ) -> Anchor | SkippedAnchor:
     bands, holes = [], None
     for asset, raster in zip(config.assets, rasters, strict=True):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from fakes.hostile_files import animation
 
 from laion_eo.errors import RunError
 from laion_eo.hookspecs import hookimpl
@@ -13,7 +14,6 @@ from laion_eo.pipeline import run
 from laion_eo.registry import Registry
 from laion_eo.schema import DOWNLOAD_STATUSES, DOWNLOADS
 from laion_eo.testing import colours
-from laion_eo.testing.hostile_files import animation
 from laion_eo.types import JSON, Download, DownloadStatus
 
 

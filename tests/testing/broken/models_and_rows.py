@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from laion_eo.builtin.filters import MinSize
+from laion_eo.builtin.filters.min_size import MinSize
 from laion_eo.kinds import Scorer
 from laion_eo.testing import suites
 from laion_eo.testing.colours import Colours, Letters

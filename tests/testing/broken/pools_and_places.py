@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from laion_eo.builtin.exact_scan import ExactScan
-from laion_eo.builtin.folder import Folder
-from laion_eo.builtin.http.downloader import HttpDownloader
+from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
+from laion_eo.builtin.publishers.folder import Folder
+from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.kinds import PoolSize
 from laion_eo.testing import random_unit, suites, write_pool
 from laion_eo.types import Download, DownloadStatus, Neighbors

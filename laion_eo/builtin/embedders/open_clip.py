@@ -1,0 +1,234 @@
+"""Embedder ``open-clip``: any model of open_clip; the paper's ViT-L-14 by default."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from laion_eo.builtin.torch_models import brief, hub_folder, pick_device, state_sha256
+from laion_eo.builtin.torchvision_mend import ensure_torchvision
+from laion_eo.component import ComponentConfig
+from laion_eo.config import NameOrRunPath
+from laion_eo.errors import ConfigError, did_you_mean
+from laion_eo.fingerprint import files_identity
+from laion_eo.kinds import Embedder
+from laion_eo.types import JSON, Embeddings, Picture
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger("laion_eo")
+
+HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+LONGEST_STRIP = 16
+"""Pictures are resized by their short side, so one pixel by 50,000 would grow beyond memory."""
+
+# What a file that is no checkpoint makes torch, safetensors and open_clip raise.
+_UNREADABLE = (
+    RuntimeError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError,
+    StopIteration, pickle.UnpicklingError,
+)  # fmt: skip
+
+
+class OpenClip(Embedder):
+    """CLIP (section 2 of the paper)."""
+
+    name = "open-clip"
+    summary = "any model of open_clip; ViT-L-14 of OpenAI, as in the paper, by default"
+
+    class Config(ComponentConfig):
+        """Options.
+
+        Attributes:
+            model: open_clip's name. OpenAI's weights need the names that end in ``-quickgelu``.
+            pretrained: open_clip's tag of weights, such as ``openai``, fetched from the Hub once;
+                or a local checkpoint, a state dict: ``weights/b32.safetensors`` starts at the run
+                file's folder, and one that lies beside the run file is ``./b32.pt``. Pictures are
+                prepared as the tag says; for a local checkpoint, as OpenAI's weights want it.
+            device: ``auto`` takes a GPU where there is one.
+            dtype: ``auto`` is float16 on a GPU and float32 elsewhere.
+            batch_size: Images at a time.
+        """
+
+        model: str = "ViT-L-14-quickgelu"
+        pretrained: NameOrRunPath = "openai"
+        device: str = "auto"
+        dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+        batch_size: int = Field(default=32, ge=1)
+
+    config: Config
+
+    @property
+    def model_id(self) -> str:
+        """``open_clip:MODEL/PRETRAINED``, a local checkpoint by its file name."""
+        return f"open_clip:{self.config.model}/{Path(self.config.pretrained).name}"
+
+    @property
+    def dim(self) -> int:
+        """Length of the embeddings: 768 for ViT-L-14."""
+        return self._dim
+
+    def identity(self) -> JSON:
+        """Return the time and size of a local checkpoint."""
+        checkpoint = Path(self.config.pretrained)
+        return files_identity([checkpoint]) if checkpoint.is_file() else None
+
+    def setup(self) -> None:
+        """Load the model.
+
+        Raises:
+            ConfigError: open_clip is not installed, model, weights or device cannot be had, or the
+                weights were trained with another activation than the model has.
+        """
+        try:
+            import torch
+
+            ensure_torchvision()
+            import open_clip
+            from safetensors import SafetensorError
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"open-clip needs {error.name}: pip install 'laion-eo[clip]'."
+            ) from None
+        self._device = pick_device(self.config.device, self.name)
+        automatic = "float16" if self._device.startswith("cuda") else "float32"
+        self._dtype = automatic if self.config.dtype == "auto" else self.config.dtype
+        checkpoint, preprocessing = self._checkpoint(open_clip)
+        try:
+            with _quietly():
+                model, _, self._prepare = open_clip.create_model_and_transforms(
+                    self.config.model, pretrained=str(checkpoint), **preprocessing
+                )
+                self._tokenizer = open_clip.get_tokenizer(self.config.model)
+        except (*_UNREADABLE, SafetensorError) as error:
+            raise self._error(f"{checkpoint.name} cannot be loaded: {brief(error)}") from None
+        self._sha256 = state_sha256(model)
+        self._model = model.eval().to(self._device, getattr(torch, self._dtype))
+        self._dim = int(self.embed_texts([""]).shape[1])
+        logger.info("%s on %s, %s", self.model_id, self._device, self._dtype)
+
+    def _checkpoint(self, open_clip: Any) -> tuple[Path, dict[str, Any]]:
+        """Return the file of the weights and how pictures are prepared for them."""
+        model, pretrained = self.config.model, self.config.pretrained
+        models = open_clip.list_models()
+        if model not in models:
+            raise self._error(f"open_clip has no such model.{did_you_mean(model, models)}")
+        tag = open_clip.get_pretrained_cfg(model, pretrained)
+        if not tag:
+            if Path(pretrained).is_file():
+                return Path(pretrained), {}
+            tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
+            what = "file" if Path(pretrained).is_absolute() else "file or tag"
+            raise self._error(f"there is no such {what} of weights; its tags: {tags}.")
+        if tag.get("quick_gelu") and not open_clip.get_model_config(model).get("quick_gelu"):
+            raise self._error(
+                f'these weights need QuickGELU: embedder.model = "{model}-quickgelu".'
+            )
+        keys = ("mean", "std", "interpolation", "resize_mode")
+        return self._from_hub(tag["hf_hub"]), {f"image_{k}": tag[k] for k in keys if k in tag}
+
+    def _from_hub(self, place: str) -> Path:
+        """Return the tag's file; ``place`` is ``organization/name/[file]``, as open_clip has it."""
+        repo, _, named = place.rpartition("/")
+        try:
+            for file in (named,) if named else HUB_FILES:
+                found = hub_folder(repo, [file]) / file
+                if found.is_file():
+                    return found
+        except ConfigError as error:
+            raise self._error(str(error)) from None
+        raise self._error(f"{repo} on the Hub has none of {', '.join(HUB_FILES)}.")
+
+    def _error(self, reason: str) -> ConfigError:
+        return ConfigError(
+            f"open-clip: {self.config.model!r} with weights {self.config.pretrained!r}: {reason} "
+            "embedder.pretrained takes a tag of open_clip or a local state dict."
+        )
+
+    def embed_images(self, images: Sequence[Picture]) -> Embeddings:
+        """Embed n uint8 RGB pictures: float32, (n, dim).
+
+        Of strips longer than 16 times their width only the middle counts.
+        """
+        import torch
+
+        parts = [np.zeros((0, self.dim), np.float32)]
+        for batch in self._prepared(images):
+            inputs = batch.to(self._device, getattr(torch, self._dtype))
+            with torch.inference_mode():
+                parts.append(_unit(self._model.encode_image(inputs)))
+        return np.concatenate(parts)
+
+    def _prepared(self, images: Sequence[Picture]) -> Iterator[torch.Tensor]:
+        """Yield prepared batches; threads prepare the next while the model works on this one."""
+        import torch
+
+        size = self.config.batch_size
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            batches = (
+                pool.map(self._prepare_one, images[start : start + size])
+                for start in range(0, len(images), size)
+            )
+            ahead = next(batches, None)
+            while ahead is not None:
+                now, ahead = ahead, next(batches, None)
+                yield torch.stack(list(now))
+
+    def _prepare_one(self, image: Picture) -> torch.Tensor:
+        height, width = image.shape[:2]
+        rows, columns = min(height, LONGEST_STRIP * width), min(width, LONGEST_STRIP * height)
+        top, left = (height - rows) // 2, (width - columns) // 2
+        middle = image[top : top + rows, left : left + columns]
+        prepared: torch.Tensor = self._prepare(Image.fromarray(middle))
+        return prepared
+
+    def embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embed n texts, cut at the model's 77 tokens: float32, (n, dim)."""
+        import torch
+
+        parts = [] if texts else [np.zeros((0, self.dim), np.float32)]
+        for start in range(0, len(texts), self.config.batch_size):
+            tokens = self._tokenizer(list(texts[start : start + self.config.batch_size]))
+            with torch.inference_mode():
+                parts.append(_unit(self._model.encode_text(tokens.to(self._device))))
+        return np.concatenate(parts)
+
+    def facts(self) -> dict[str, JSON]:
+        """Return model, hash of the weights (as float32), preparation, device and dtype."""
+        return {
+            "model_id": self.model_id,
+            "weights_sha256": self._sha256,
+            "preprocessing": dict(self._model.visual.preprocess_cfg),
+            "device": self._device,
+            "dtype": self._dtype,
+        }
+
+
+def _unit(features: torch.Tensor) -> Embeddings:
+    features = features.float()
+    unit: Embeddings = (features / features.norm(dim=-1, keepdim=True)).cpu().numpy()
+    return unit
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep open_clip from configuring the root logger, which doubles every later log line."""
+    root, placeholder = logging.getLogger(), logging.NullHandler()
+    root.addHandler(placeholder)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.removeHandler(placeholder)

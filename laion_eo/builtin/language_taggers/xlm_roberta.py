@@ -1,0 +1,144 @@
+"""Language tagger ``xlm-roberta``, which the paper used (section 2.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import Field
+
+from laion_eo.builtin.language_taggers.base import OfLetters
+from laion_eo.builtin.torch_models import brief, hub_folder, pick_device, state_sha256
+from laion_eo.builtin.torchvision_mend import ensure_torchvision
+from laion_eo.component import ComponentConfig
+from laion_eo.config import NameOrRunPath
+from laion_eo.errors import ConfigError
+from laion_eo.fingerprint import files_identity
+from laion_eo.types import JSON
+
+# What a folder that holds no model makes transformers raise.
+_UNREADABLE = (ConfigError, OSError, ValueError, TypeError, LookupError, RuntimeError)
+HUB_FILES = ("*.json", "*.safetensors", "*.model")
+
+
+class XlmRoberta(OfLetters):
+    """The paper's tagger (section 2.4): XLM-RoBERTa, fine-tuned on 20 languages."""
+
+    name = "xlm-roberta"
+    summary = "papluca/xlm-roberta-base-language-detection, as in the paper"
+
+    class Config(ComponentConfig):
+        """Options.
+
+        Attributes:
+            model: Name on the Hub, or a local folder that ``save_pretrained`` wrote
+                (``models/xlmr`` starts at the run file's folder; one beside it is ``./xlmr``).
+            revision: Revision on the Hub.
+            batch_size: Texts at a time.
+            max_tokens: Longer texts are cut.
+            device: ``auto`` takes a GPU where there is one.
+        """
+
+        model: NameOrRunPath = "papluca/xlm-roberta-base-language-detection"
+        revision: str = "main"
+        batch_size: int = Field(default=64, ge=1)
+        max_tokens: int = Field(default=128, ge=8, le=512)
+        device: str = "auto"
+
+    config: Config
+
+    def identity(self) -> JSON:
+        """Return the times and sizes of a local model's files."""
+        folder = Path(self.config.model)
+        return files_identity(sorted(folder.iterdir())) if folder.is_dir() else None
+
+    def setup(self) -> None:
+        """Load tokenizer and model.
+
+        Raises:
+            ConfigError: transformers is not installed, or model or device cannot be had.
+        """
+        try:
+            import torch  # noqa: F401 - without it, transformers fails only when it loads a model
+            from safetensors import SafetensorError
+
+            # transformers does without torchvision, but not with one that cannot be imported.
+            if find_spec("torchvision"):
+                ensure_torchvision()
+            from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"xlm-roberta needs {error.name}: pip install 'laion-eo[language]'."
+            ) from None
+        self._device = pick_device(self.config.device, self.name)
+        try:
+            folder = self._folder()
+            with _quiet_transformers():
+                self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+                model = AutoModelForSequenceClassification.from_pretrained(
+                    folder, local_files_only=True
+                )
+        except (*_UNREADABLE, SafetensorError) as error:
+            reason = str(error) if isinstance(error, ConfigError) else brief(error)
+            raise ConfigError(
+                f"xlm-roberta: the model {self.config.model!r} cannot be loaded: {reason} "
+                'Name a local folder with language_tagger.model, or use = "fasttext".'
+            ) from None
+        self._folder_name = folder.name
+        self._model = model.eval().to(self._device)
+
+    def _folder(self) -> Path:
+        if Path(self.config.model).is_absolute():
+            return Path(self.config.model)
+        return hub_folder(self.config.model, HUB_FILES, self.config.revision)
+
+    def _detect(self, texts: list[str]) -> list[tuple[str, float]]:
+        import torch
+
+        # Texts of like length share a batch, so that little of it is padding.
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        found: list[tuple[str, float]] = [("", 0.0)] * len(texts)
+        for start in range(0, len(order), self.config.batch_size):
+            places = order[start : start + self.config.batch_size]
+            inputs = self._tokenizer(
+                [texts[place] for place in places],
+                padding=True,
+                truncation=True,
+                max_length=self.config.max_tokens,
+                return_tensors="pt",
+            ).to(self._device)
+            with torch.inference_mode():
+                chances = self._model(**inputs).logits.float().softmax(-1).max(-1)
+            labels = self._model.config.id2label
+            for place, score, label in zip(
+                places, chances.values.tolist(), chances.indices.tolist(), strict=True
+            ):
+                found[place] = (labels[label], score)
+        return found
+
+    def facts(self) -> dict[str, JSON]:
+        """Return the model's name, revision (a commit, from the Hub) and hash, and the device."""
+        return {
+            "model": self.config.model,
+            "revision": self._folder_name,
+            "weights_sha256": state_sha256(self._model),
+            "device": self._device,
+        }
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep transformers from drawing its own bars and from giving advice while it loads."""
+    from transformers.utils import logging
+
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""The retrievers, and how they read pools."""

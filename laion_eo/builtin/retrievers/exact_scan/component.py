@@ -1,0 +1,185 @@
+"""Retriever ``exact-scan``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from laion_eo.builtin.retrievers import storage
+from laion_eo.builtin.retrievers.exact_scan.layout import Pool, find_layout
+from laion_eo.builtin.retrievers.exact_scan.products import Device
+from laion_eo.builtin.retrievers.exact_scan.scan import Counts, Piece, Scanner, batches, unit
+from laion_eo.builtin.retrievers.exact_scan.topk import MAX_ROWS
+from laion_eo.builtin.retrievers.metadata import EMPTY
+from laion_eo.builtin.retrievers.storage import Place
+from laion_eo.errors import ConfigError, DataError
+from laion_eo.kinds import (
+    PoolSize,
+    RetrieverConfig,
+    ShardedRetriever,
+    merge_neighbors,
+    no_neighbors,
+)
+from laion_eo.types import JSON, Embeddings, Neighbors
+
+PIECES_IN_MEMORY = 3
+"""One that is compared, one that waits, one that is read."""
+
+
+class ExactScan(ShardedRetriever):
+    """Every row is compared with every anchor, or proven not to matter.
+
+    A score is the float32 nearest to the exact dot product of the vectors as they are stored; equal
+    scores go to the lower row number. The answer depends on nothing else.
+    """
+
+    name = "exact-scan"
+    summary = "exact search over a folder of vectors (npy, npz, parquet, HDF5)"
+
+    class Config(RetrieverConfig):
+        """Options.
+
+        Attributes:
+            pool: Folder with ``img_emb/*.npy`` and ``metadata/``, or with ``*.npz``, ``*.parquet``
+                or ``*.h5`` files; a path, or any URL that fsspec knows.
+            metadata: Folder with the metadata, if it is not in the pool.
+            key: Name of the array, column or dataset that holds the vectors, if it is unusual.
+            normalize: Scale the vectors to length 1; without it, others are an error.
+            shard_rows: Rows of a shard: what a killed run does again at most.
+            memory_mb: Megabytes of vectors in memory at a time.
+            device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is a device.
+        """
+
+        pool: Place
+        metadata: Place | None = None
+        key: str | None = None
+        normalize: bool = False
+        shard_rows: int = Field(default=1_000_000, ge=1)
+        memory_mb: int = Field(default=1024, ge=1)
+        device: Device = "auto"
+
+    config: Config
+
+    @cached_property
+    def _pool(self) -> Pool:
+        return Pool(find_layout(self.config.pool, self.config.metadata), self.config.key)
+
+    @cached_property
+    def _counts(self) -> Counts:
+        return Counts()
+
+    def identity(self) -> JSON:
+        """Return a hash of the files' names, sizes and times."""
+        return storage.identity(self._pool.files())
+
+    def pool_size(self) -> PoolSize:
+        """Return the rows of the pool and the bytes of its vectors."""
+        return PoolSize(self._pool.rows, self._pool.bytes)
+
+    def before_re_laion(self) -> bool:
+        """Tell whether the run file or the pool's ``index.json`` marks the pool so."""
+        about: JSON = {}
+        if stored := storage.Folder(self.config.pool).file("index.json"):
+            try:
+                with stored.open() as stream:
+                    about = json.load(stream)
+            except (OSError, ValueError) as error:
+                raise DataError(f"{stored}: not a pool's index.json: {error}") from None
+            if not isinstance(about, dict):
+                raise DataError(f"{stored}: not a pool's index.json: an object expected.")
+        return super().before_re_laion() or bool(about.get("before_re_laion"))
+
+    def facts(self) -> dict[str, JSON]:
+        """Return the share of pairs that was proven not to matter."""
+        return dict(self._counts.facts()) if self._counts.pairs else {}
+
+    def take_counts(self) -> dict[str, int]:
+        """Return the pairs counted since the last call."""
+        return self._counts.take()
+
+    def add_counts(self, counts: Mapping[str, int]) -> None:
+        """Add the pairs that a search of other shards counted."""
+        self._counts.add(counts)
+
+    def shards(self) -> int:
+        """Return the number of shards: of ``shard_rows`` rows, whatever the files."""
+        return -(-self._pool.rows // self.config.shard_rows)
+
+    def search_shard(
+        self, queries: Embeddings, k: int, shard: int, floor: NDArray[np.float32]
+    ) -> Neighbors:
+        """Find the k nearest rows of one shard.
+
+        Args:
+            queries: float32, (n, dim), rows of length 1.
+            k: Neighbours wanted.
+            shard: Its number.
+            floor: float32, (n,): lower scores are of no interest.
+
+        Raises:
+            DataError: A file is damaged, of another dimension, or has vectors that are NaN or not
+                of length 1.
+            ConfigError: ``device`` is ``cuda`` and there is none.
+        """
+        self._pool.check_dim(queries.shape[1])
+        if not len(queries):
+            return no_neighbors(0, k)
+        parts = [
+            self._search(queries[part], k, shard, floor[part]) for part in batches(len(queries), k)
+        ]
+        return Neighbors(
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.ids for part in parts]),
+        )
+
+    def _search(
+        self, queries: Embeddings, k: int, shard: int, floor: NDArray[np.float32]
+    ) -> Neighbors:
+        best = no_neighbors(len(queries), k)
+        try:
+            scanner = Scanner(queries, k, self.config.device, self._counts)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(f"exact-scan: device {self.config.device!r}: {error}") from None
+        try:
+            for piece in self._pieces(shard, queries.shape[1]):
+                found = scanner.scan(piece, np.maximum(floor, best.scores[:, -1]))
+                best = merge_neighbors(best, found)
+                self.context.progress(piece.first_id + len(piece.vectors), self._pool.rows)
+        finally:
+            scanner.close()
+        return best
+
+    def _pieces(self, shard: int, dim: int) -> Iterator[Piece]:
+        """Yield the pieces of a shard; the next one is read while one is compared."""
+        start = shard * self.config.shard_rows
+        stop = min(start + self.config.shard_rows, self._pool.rows)
+        itemsize = 4 if self.config.normalize else self._pool.itemsize
+        each = (self.config.memory_mb << 20) // PIECES_IN_MEMORY // (itemsize * max(dim, 1))
+        pieces = self._pool.pieces(start, stop, min(MAX_ROWS, max(1, each)))
+        with ThreadPoolExecutor(1, "reader") as reader:
+            ahead = reader.submit(next, pieces, None)
+            while (piece := ahead.result()) is not None:
+                ahead = reader.submit(next, pieces, None)
+                yield unit(piece) if self.config.normalize else piece
+
+    def lookup(self, ids: NDArray[np.int64]) -> pa.Table:
+        """Fetch the metadata of rows: ``url`` and ``caption``, in the order of ``ids``.
+
+        Args:
+            ids: int64, (m,), row numbers.
+
+        Raises:
+            DataError: The pool has no metadata, or it is damaged.
+        """
+        if not len(ids):
+            return EMPTY
+        if self._pool.metadata is None:
+            raise DataError(f"{self.config.pool}: no metadata; name its folder with `metadata`.")
+        return self._pool.metadata.take(ids)

@@ -1,0 +1,164 @@
+"""What a pool is made of: its files of vectors, in order, and the metadata of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laion_eo.builtin.retrievers.exact_scan.readers import READERS, Reader
+from laion_eo.builtin.retrievers.exact_scan.scan import Piece
+from laion_eo.builtin.retrievers.metadata import Metadata, ParquetMetadata, open_metadata
+from laion_eo.builtin.retrievers.storage import Folder, Stored
+from laion_eo.errors import DataError
+
+OPEN_TOGETHER = 16
+"""Files whose headers are read at the same time: a server answers slowly, but many at once."""
+EXPECTED = (
+    "expected img_emb/*.npy and metadata/*.parquet, as `laion-eo index` and clip-retrieval write "
+    "them; or *.npz, *.parquet or *.h5 files with vectors"
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of a pool.
+
+    Attributes:
+        place: Path or URL of the pool.
+        vectors: Files with vectors, in the order of the row numbers.
+        beside: The parquet file of each, where metadata comes that way.
+        folder: Where else the metadata is, in any of clip-retrieval's forms.
+    """
+
+    place: str
+    vectors: Sequence[Stored]
+    beside: Sequence[Stored] = ()
+    folder: Folder | None = None
+
+
+def find_layout(place: str, metadata: str | None) -> Layout:
+    """Look at a pool's folder.
+
+    Three kinds are known: clip-retrieval's (``img_emb/*.npy``, ``metadata/``); DataComp's (pairs of
+    ``X.npz`` and ``X.parquet``); and a folder of parquet files that hold vectors and metadata, or
+    of HDF5 files with metadata elsewhere.
+
+    Args:
+        place: Path or URL of the pool.
+        metadata: Path or URL of a folder with the metadata, if that is elsewhere.
+
+    Raises:
+        DataError: The folder holds no vectors.
+    """
+    folder = Folder(place)
+    elsewhere = Folder(metadata) if metadata else None
+    if folder.has_folder("img_emb"):
+        return Layout(place, folder.files("img_emb", [".npy"]), folder=elsewhere or folder)
+    for suffixes in ([".npz"], [".h5", ".hdf5"], [".npy"], [".parquet"]):
+        if files := folder.files("", suffixes):
+            beside = () if elsewhere else _beside(folder, files)
+            return Layout(place, files, beside, elsewhere)
+    raise DataError(f"{place}: not a pool; {EXPECTED}.")
+
+
+def _beside(folder: Folder, files: Sequence[Stored]) -> Sequence[Stored]:
+    """Return the parquet file of the same name of each file: for each, or for none."""
+    parquet = {file.stem: file for file in folder.files("", [".parquet"])}
+    found = [parquet[file.stem] for file in files if file.stem in parquet]
+    if found and len(found) != len(files):
+        lonely = next(file for file in files if file.stem not in parquet)
+        raise DataError(f"{lonely}: no {lonely.stem}.parquet beside it, as the other files have.")
+    return found
+
+
+class Pool:
+    """The rows of a pool.
+
+    Args:
+        layout: Its files.
+        key: Name of the array, column or dataset with the vectors, if it is not a known one.
+
+    Raises:
+        DataError: A file is damaged, or its rows are not those of its metadata.
+    """
+
+    def __init__(self, layout: Layout, key: str | None) -> None:
+        self._layout = layout
+        opened = partial(_open, key=key)
+        with ThreadPoolExecutor(OPEN_TOGETHER) as threads:
+            self.readers = list(threads.map(opened, layout.vectors))
+        lengths = [reader.rows for reader in self.readers]
+        self.starts: NDArray[np.int64] = np.cumsum([0, *lengths], dtype=np.int64)
+        self.metadata = self._describe()
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return int(self.starts[-1])
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that one search reads."""
+        return sum(file.size for file in self._layout.vectors)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes that a number of a vector has in memory, at most."""
+        return max((reader.itemsize for reader in self.readers), default=1)
+
+    def files(self) -> list[Stored]:
+        """Return every file of the pool."""
+        return [*self._layout.vectors, *(self.metadata.files if self.metadata else ())]
+
+    def _describe(self) -> Metadata | None:
+        """Open the metadata and compare its rows with the vectors'."""
+        if self._layout.beside:
+            found: Metadata = ParquetMetadata(self._layout.beside)
+        elif self._layout.folder is not None and self.readers:
+            found = open_metadata(self._layout.folder)
+        else:
+            return None
+        if isinstance(found, ParquetMetadata) and len(found.files) == len(self.readers):
+            for reader, file, rows in zip(self.readers, found.files, found.lengths, strict=True):
+                if reader.rows != rows:
+                    raise DataError(
+                        f"{reader.source}: {reader.rows} vectors, but {file.name} has {rows} rows."
+                    )
+        if found.rows != self.rows:
+            raise DataError(
+                f"{self._layout.place}: {self.rows} vectors in {len(self.readers)} files, "
+                f"but {found.rows} rows in {len(found.files)} files of metadata."
+            )
+        return found
+
+    def check_dim(self, dim: int) -> None:
+        """Raise DataError if a file's vectors are not of this length."""
+        for reader in self.readers:
+            if reader.rows and reader.dim != dim:
+                raise DataError(
+                    f"{reader.source}: vectors of dimension {reader.dim}, but the embedder's "
+                    f"have {dim}; the pool was made with another model."
+                )
+
+    def pieces(self, start: int, stop: int, step: int) -> Iterator[Piece]:
+        """Yield the rows ``start`` to ``stop``, at most ``step`` at a time, file by file.
+
+        The pieces of a file are alike: their guesses too, and memory is used again.
+        """
+        for reader, begins in zip(self.readers, self.starts[:-1].tolist(), strict=True):
+            first, last = max(start - begins, 0), min(stop - begins, reader.rows)
+            if first >= last:
+                continue
+            row, cuts = first, -(-(last - first) // step)
+            for vectors in reader.read(first, last, -(-(last - first) // cuts)):
+                yield Piece(vectors, begins + row, str(reader.source), row)
+                row += len(vectors)
+
+
+def _open(file: Stored, key: str | None) -> Reader:
+    return READERS[file.suffix](file, key)

@@ -1,0 +1,248 @@
+"""Files of vectors: npy, npz, parquet, HDF5; on this disk or behind any fsspec URL.
+
+A reader knows the shape of its file and reads ranges of rows, in order, into memory.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from laion_eo.builtin.retrievers.storage import Stored, open_hdf5
+from laion_eo.errors import DataError
+
+NPZ_ARRAYS = ("l14_img", "b32_img", "img_emb")
+"""What DataComp calls its image vectors, and what others do."""
+PARQUET_COLUMNS = ("image_embedding", "img_emb", "embedding", "emb")
+HDF5_DATASETS = ("emb", "img_emb", "embeddings")
+"""``emb``: the SISAP challenge's files of LAION-2B."""
+
+Vectors = NDArray[np.floating]
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """Return what reading a damaged file, or one that a server withholds, may raise."""
+    import aiohttp  # fsspec lets its errors through
+
+    archives = (zipfile.BadZipFile, zlib.error, pa.ArrowException)
+    return (OSError, ValueError, EOFError, KeyError, aiohttp.ClientError, *archives)
+
+
+class Reader(ABC):
+    """One file of vectors.
+
+    Attributes:
+        source: The file.
+        rows: Vectors in it.
+        dim: Length of each.
+        itemsize: Bytes a number has in memory.
+    """
+
+    rows: int
+    dim: int
+    itemsize: int
+
+    def __init__(self, source: Stored, key: str | None) -> None:
+        self.source = source
+        self.key = key
+        try:
+            self._open()
+        except DataError:
+            raise
+        except _faults() as e:
+            raise DataError(f"{source}: not a whole {type(self).kind} file: {e}") from None
+
+    kind = ""
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Set rows, dim and itemsize."""
+
+    @abstractmethod
+    def _read(self, start: int, stop: int, step: int) -> Iterator[Vectors]:
+        """Yield consecutive rows, at most ``step`` at a time."""
+
+    def read(self, start: int, stop: int, step: int) -> Iterator[Vectors]:
+        """Yield rows ``start`` to ``stop``, at most ``step`` at a time: (rows, dim), any float.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        try:
+            yield from self._read(start, stop, step)
+        except _faults() as e:
+            raise DataError(f"{self.source}: damaged {self.kind} file: {e}") from None
+
+    def _shape(self, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+        if len(shape) != 2 or not np.issubdtype(dtype, np.floating):
+            raise DataError(
+                f"{self.source}: floats (rows, dim) expected, got {dtype} {tuple(shape)}."
+            )
+        self.rows, self.dim, self.itemsize = int(shape[0]), int(shape[1]), dtype.itemsize
+
+    def _choose(self, there: Sequence[str], known: Sequence[str], what: str) -> str:
+        """Return the array to read: the one asked for, or else the first known one."""
+        if self.key is not None and self.key in there:
+            return self.key
+        found = next((name for name in known if name in there), None)
+        if self.key is None and found is not None:
+            return found
+        wanted = repr(self.key) if self.key is not None else " or ".join(known)
+        raise DataError(
+            f"{self.source}: no {what} {wanted}; it has {', '.join(there) or 'none'}. "
+            "Name one with the option `key`."
+        )
+
+
+def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = npy.read_magic(stream)
+    reads = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in reads:
+        raise ValueError(f"npy version {version}")
+    shape, fortran, dtype = reads[version](stream)
+    if fortran and len(shape) == 2 and min(shape) > 1:
+        raise ValueError("columns first (Fortran order); save it with rows first")
+    if dtype.hasobject:
+        raise ValueError("Python objects, which are never unpickled")
+    return shape, dtype
+
+
+def _rows_of(stream: IO[bytes], dtype: np.dtype[Any], rows: int, dim: int) -> Vectors:
+    found: Vectors = np.empty((rows, dim), dtype)
+    left = memoryview(found.reshape(-1).view(np.uint8).data)
+    while len(left):
+        count = stream.readinto(left)  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError("the file ends in the middle of the vectors")
+        left = left[count:]
+    return found
+
+
+class Npy(Reader):
+    """``.npy``, as clip-retrieval's inference writes it."""
+
+    kind = ".npy"
+
+    def _open(self) -> None:
+        with self.source.open() as stream:
+            shape, self._dtype = _npy_header(stream)
+            self._data = stream.tell()
+        self._shape(shape, self._dtype)
+        wanted = self._data + self.rows * self.dim * self.itemsize
+        if self.source.size < wanted:
+            raise EOFError(f"{self.source.size} bytes where its header promises {wanted}")
+
+    def _read(self, start: int, stop: int, step: int) -> Iterator[Vectors]:
+        with self.source.open() as stream:
+            stream.seek(self._data + start * self.dim * self.itemsize)
+            for first in range(start, stop, step):
+                yield _rows_of(stream, self._dtype, min(step, stop - first), self.dim)
+
+
+class Npz(Reader):
+    """``.npz``, as DataComp distributes its vectors."""
+
+    kind = ".npz"
+
+    def _open(self) -> None:
+        with self.source.open() as stream, zipfile.ZipFile(stream) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            self._name = self._choose(names, NPZ_ARRAYS, "array") + ".npy"
+            with archive.open(self._name) as member:
+                shape, self._dtype = _npy_header(member)
+        self._shape(shape, self._dtype)
+
+    def _read(self, start: int, stop: int, step: int) -> Iterator[Vectors]:
+        with (
+            self.source.open() as stream,
+            zipfile.ZipFile(stream) as archive,
+            archive.open(self._name) as member,
+        ):
+            _npy_header(member)
+            for first in range(0, start, step):
+                _rows_of(member, self._dtype, min(step, start - first), self.dim)
+            for first in range(start, stop, step):
+                yield _rows_of(member, self._dtype, min(step, stop - first), self.dim)
+
+
+class Parquet(Reader):
+    """``.parquet`` with a column of lists of floats."""
+
+    kind = ".parquet"
+
+    def _open(self) -> None:
+        with self.source.open() as stream:
+            file = pq.ParquetFile(stream)
+            schema = file.schema_arrow
+            lists = [field.name for field in schema if _is_vectors(field.type)]
+            self._column = self._choose(lists, PARQUET_COLUMNS, "column of vectors")
+            rows = file.metadata.num_rows
+            first = next(file.iter_batches(1, columns=[self._column]), None) if rows else None
+        if first is not None and first[self._column].null_count:
+            raise ValueError(f"no vector in the first row of {self._column!r}")
+        dim = len(first[self._column][0]) if first is not None else 0
+        dtype = schema.field(self._column).type.value_type.to_pandas_dtype()
+        self._shape((rows, dim), np.dtype(dtype))
+
+    def _read(self, start: int, stop: int, step: int) -> Iterator[Vectors]:
+        with self.source.open() as stream:
+            file = pq.ParquetFile(stream)
+            row = 0
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if start < row + rows and row < stop:
+                    batches = file.iter_batches(step, row_groups=[group], columns=[self._column])
+                    yield from self._cut(batches, row, start, stop)
+                row += rows
+
+    def _cut(
+        self, batches: Iterator[pa.RecordBatch], row: int, start: int, stop: int
+    ) -> Iterator[Vectors]:
+        for batch in batches:
+            part = batch.slice(
+                max(0, start - row), max(0, min(stop, row + len(batch)) - max(row, start))
+            )
+            row += len(batch)
+            if not len(part):
+                continue
+            column = part[self._column]
+            values = column.flatten().to_numpy(zero_copy_only=False)
+            if column.null_count or len(values) != len(part) * self.dim:
+                raise ValueError(f"vectors of other lengths than {self.dim} in {self._column!r}")
+            yield values.reshape(len(part), self.dim)
+
+
+def _is_vectors(kind: pa.DataType) -> bool:
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_list(kind) for is_list in lists) and pa.types.is_floating(kind.value_type)
+
+
+class Hdf5(Reader):
+    """``.h5``, as the SISAP challenge distributes LAION-2B."""
+
+    kind = ".h5"
+
+    def _open(self) -> None:
+        with self.source.open() as stream, open_hdf5(stream, self.source) as file:
+            self._name = self._choose(list(file), HDF5_DATASETS, "dataset")
+            data = file[self._name]
+            self._shape(data.shape, data.dtype)
+
+    def _read(self, start: int, stop: int, step: int) -> Iterator[Vectors]:
+        with self.source.open() as stream, open_hdf5(stream, self.source) as file:
+            for first in range(start, stop, step):
+                yield file[self._name][first : min(first + step, stop)]
+
+
+READERS: dict[str, type[Reader]] = {
+    ".npy": Npy, ".npz": Npz, ".parquet": Parquet, ".h5": Hdf5, ".hdf5": Hdf5,
+}  # fmt: skip

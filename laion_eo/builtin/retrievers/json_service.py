@@ -1,0 +1,220 @@
+"""Asks a JSON service many questions: a few at a time, patiently, and each only once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from laion_eo.errors import DataError, RunError
+from laion_eo.files import write_atomically
+from laion_eo.types import JSON
+
+Answer = TypeVar("Answer")
+AGAIN = (408, 425, 429, 500, 502, 503, 504)
+"""Statuses after which another try may succeed."""
+FIRST_PAUSE = 0.5
+"""Seconds before the second try; doubled from try to try."""
+
+
+class BadAnswerError(Exception):
+    """An answer that cannot be believed; the message says why."""
+
+
+class _RefusedError(Exception):
+    """The service will not answer, however often it is asked."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One POST request.
+
+    Attributes:
+        path: Such as ``knn-service``.
+        body: What is sent, as JSON.
+    """
+
+    path: str
+    body: dict[str, JSON]
+
+
+class Cache:
+    """Answers on disk, one file each, named by a hash of service and question.
+
+    Args:
+        folder: Where; ``None`` keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def _file(self, url: str, question: Question) -> Path | None:
+        if self._folder is None:
+            return None
+        text = json.dumps([url, question.path, question.body], sort_keys=True)
+        name = hashlib.sha256(text.encode()).hexdigest()
+        return self._folder / name[:2] / f"{name}.json"
+
+    def get(self, url: str, question: Question) -> JSON:
+        """Return the answer, or ``None``."""
+        file = self._file(url, question)
+        try:
+            return json.loads(file.read_text("utf-8")) if file else None
+        except (OSError, ValueError):
+            return None
+
+    def put(self, url: str, question: Question, answer: JSON) -> None:
+        """Keep an answer; the file appears whole or not at all."""
+        if (file := self._file(url, question)) is not None:
+            write_atomically(file, json.dumps(answer).encode())
+
+
+@dataclass
+class JsonService:
+    """A service by its URL.
+
+    Attributes:
+        url: Without the slash at its end.
+        concurrency: Questions under way at a time.
+        timeout: Seconds for one try.
+        retries: Tries after the first.
+        max_bytes: A longer answer is not believed.
+        cache: Where answers are kept.
+        asked: Questions that went out.
+        cached: Questions that the cache answered.
+    """
+
+    url: str
+    concurrency: int
+    timeout: float
+    retries: int
+    max_bytes: int
+    cache: Cache
+    asked: int = 0
+    cached: int = 0
+
+    def get(self, path: str) -> JSON:
+        """Return what ``GET path`` answers.
+
+        Raises:
+            RunError: No answer that can be believed.
+        """
+        return asyncio.run(self._all([(Question(path, {}), "GET")], lambda _, answer: answer))[0]
+
+    def ask(
+        self,
+        questions: Sequence[Question],
+        check: Callable[[Question, JSON], Answer],
+        progress: Callable[[int, int], None],
+    ) -> list[Answer]:
+        """Return the checked answers, in the order of the questions.
+
+        What was answered is kept: when a question fails in the end, asking again goes on there.
+
+        Args:
+            questions: Each distinct.
+            check: Returns what is kept of an answer (JSON), or raises :class:`BadAnswerError`.
+            progress: Called with (done, total).
+
+        Raises:
+            RunError: A question got no answer that can be believed.
+            DataError: The service refused a question.
+        """
+        found = [self.cache.get(self.url, question) for question in questions]
+        todo = [i for i, answer in enumerate(found) if answer is None]
+        self.cached += len(questions) - len(todo)
+        done = iter(range(len(questions) - len(todo) + 1, len(questions) + 1))
+
+        def keep(question: Question, answer: JSON) -> Answer:
+            kept = check(question, answer)
+            self.cache.put(self.url, question, kept)
+            progress(next(done), len(questions))
+            return kept
+
+        answers = asyncio.run(self._all([(questions[i], "POST") for i in todo], keep))
+        for i, answer in zip(todo, answers, strict=True):
+            found[i] = answer
+        return found
+
+    async def _all(
+        self, requests: Sequence[tuple[Question, str]], keep: Callable[[Question, JSON], Any]
+    ) -> list[Any]:
+        import aiohttp
+
+        gate = asyncio.Semaphore(self.concurrency)
+        limits = aiohttp.ClientTimeout(total=self.timeout)
+        async with aiohttp.ClientSession(timeout=limits) as session:
+
+            async def one(question: Question, method: str) -> Any:
+                async with gate:
+                    return await self._try(session, question, method, keep)
+
+            tasks = [asyncio.ensure_future(one(*request)) for request in requests]
+            try:
+                return await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _try(
+        self, session: Any, question: Question, method: str, keep: Callable[[Question, JSON], Any]
+    ) -> Any:
+        import aiohttp
+
+        where = f"{self.url}/{question.path}"
+        pause, reason = FIRST_PAUSE, ""
+        for attempt in range(self.retries + 1):
+            if attempt:
+                await asyncio.sleep(pause)
+                pause *= 2
+            try:
+                self.asked += 1
+                return keep(question, await self._fetch(session, where, method, question.body))
+            except TimeoutError:
+                reason = f"no answer within {self.timeout:g} s"
+            except aiohttp.ClientError as error:
+                reason = f"{type(error).__name__}: {error}"
+            except BadAnswerError as error:
+                reason = str(error)
+            except _RefusedError as error:
+                raise DataError(f"{where}: {error}") from None
+        raise RunError(
+            f"{where}: {reason} (tried {self.retries + 1} times). What was answered before is "
+            "kept: the same command goes on from there."
+        )
+
+    async def _fetch(self, session: Any, where: str, method: str, body: dict[str, JSON]) -> JSON:
+        sent = {"json": body} if method == "POST" else {}
+        async with session.request(method, where, allow_redirects=False, **sent) as response:
+            content = await _bounded(response, self.max_bytes)
+            start = " ".join(content[:120].decode("utf-8", "replace").split())
+            if response.status in AGAIN:
+                raise BadAnswerError(f"answered {response.status}: {start!r}")
+            if response.status != 200:
+                raise _RefusedError(f"answered {response.status}: {start!r}")
+            if "json" not in response.content_type:
+                raise BadAnswerError(f"JSON expected, got {response.content_type}: {start!r}")
+            try:
+                return json.loads(content)
+            except (ValueError, RecursionError):
+                raise BadAnswerError(f"not whole JSON: {start!r}") from None
+
+
+async def _bounded(response: Any, limit: int) -> bytes:
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > limit:
+            raise BadAnswerError(f"an answer of more than {limit} bytes")
+    return bytes(content)
+
+
+def batched(values: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Yield consecutive lists of at most ``size`` values."""
+    for start in range(0, len(values), size):
+        yield list(values[start : start + size])

@@ -1,0 +1,219 @@
+"""Retriever ``knn-service``: a clip-retrieval server by its URL (section 2.2 of the paper)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from laion_eo.builtin.retrievers.json_service import (
+    BadAnswerError,
+    Cache,
+    JsonService,
+    Question,
+    batched,
+)
+from laion_eo.builtin.retrievers.metadata import NAMES
+from laion_eo.config import RunPath
+from laion_eo.errors import DataError
+from laion_eo.kinds import Retriever, RetrieverConfig, no_neighbors
+from laion_eo.types import JSON, Embeddings, Neighbors
+
+METADATA_TOGETHER = 500
+"""Rows of metadata asked for in one question."""
+COSINE = 1.02
+"""Similarities past this are no cosines: distances, or vectors that were never normalised."""
+MAX_ID = 1 << 63
+"""Row numbers are below it: int64."""
+
+
+class KnnService(Retriever):
+    """Asks for each anchor's neighbours, and once for the metadata of all distinct ones.
+
+    Every answer is checked before it is believed, and kept on disk: a stopped run never asks twice.
+    The server's extras (deduplication after the top k, safety filters, aesthetics, which moves the
+    query) lose neighbours, and are off unless asked for.
+    """
+
+    name = "knn-service"
+    summary = "a clip-retrieval server, by URL"
+
+    class Config(RetrieverConfig):
+        """Options.
+
+        Attributes:
+            url: The server, such as ``http://host:1234``.
+            index: Which of its indices; the error for a wrong one lists them.
+            modality: ``image`` or ``text``: which of the index's vectors are searched.
+            deduplicate: The server drops results too alike one another, without refill.
+            use_safety_model: The server drops what it holds unsafe.
+            use_violence_detector: The server drops what it holds violent.
+            aesthetic_score: 0 to 9: the server moves the query towards such pictures.
+            aesthetic_weight: How far.
+            concurrency: Questions under way at a time.
+            timeout: Seconds for one try.
+            retries: Tries after the first, with growing pauses.
+            max_bytes: A longer answer is not believed.
+            cache: Folder of the answers; by default ``knn-service`` in the run directory.
+        """
+
+        url: str = Field(pattern=r"^https?://")
+        index: str
+        modality: Literal["image", "text"] = "image"
+        deduplicate: bool = False
+        use_safety_model: bool = False
+        use_violence_detector: bool = False
+        aesthetic_score: int | None = Field(default=None, ge=0, le=9)
+        aesthetic_weight: float | None = None
+        concurrency: int = Field(default=4, ge=1)
+        timeout: float = Field(default=60.0, gt=0)
+        retries: int = Field(default=5, ge=0)
+        max_bytes: int = Field(default=64 << 20, ge=1)
+        cache: RunPath | None = None
+
+    config: Config
+
+    @cached_property
+    def _service(self) -> JsonService:
+        config, work = self.config, self.context.work_dir
+        folder = config.cache or (work / self.name if work else None)
+        url = config.url.rstrip("/").removesuffix("/knn-service")
+        limits = (config.concurrency, config.timeout, config.retries, config.max_bytes)
+        return JsonService(url, *limits, Cache(folder))
+
+    @cached_property
+    def _indices(self) -> list[str]:
+        """The server's indices.
+
+        Raises:
+            DataError: The wanted one is not among them.
+        """
+        found = self._service.get("indices-list")
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise DataError(f"{self._service.url}/indices-list: a list of names expected.")
+        if self.config.index not in found:
+            raise DataError(
+                f"{self._service.url}: no index {self.config.index!r}; it has {', '.join(found)}."
+            )
+        return found
+
+    def facts(self) -> dict[str, JSON]:
+        """Return the server, what it was told to leave out, and how often it was asked."""
+        fields = {"url", "index", "deduplicate", "use_safety_model", "use_violence_detector"}
+        options = self.config.model_dump(include=fields | {"aesthetic_score", "aesthetic_weight"})
+        return {**options, "asked": self._service.asked, "cached": self._service.cached}
+
+    def search(self, queries: Embeddings, k: int) -> Neighbors:
+        """Ask for the k nearest rows of each query.
+
+        Args:
+            queries: float32, (n, dim), rows of length 1.
+            k: Neighbours wanted.
+
+        Raises:
+            RunError: The server gave no answer that can be believed.
+            DataError: The server has no such index, or refused a question.
+        """
+        questions = [Question("knn-service", self._body(query, k)) for query in queries]
+        distinct = {tuple(q.body["embedding_input"]): q for q in questions}
+        if distinct:
+            assert self._indices
+        answers = self._service.ask(list(distinct.values()), _checked_hits, self.context.progress)
+        by_query = dict(zip(distinct, answers, strict=True))
+        found = no_neighbors(len(queries), k)
+        for row, question in enumerate(questions):
+            ids, scores = by_query[tuple(question.body["embedding_input"])]
+            found.ids[row, : len(ids)], found.scores[row, : len(ids)] = ids, scores
+        return found
+
+    def _body(self, query: NDArray[np.float32], k: int) -> dict[str, JSON]:
+        config = self.config
+        aesthetic: dict[str, JSON] = {
+            "aesthetic_score": config.aesthetic_score,
+            "aesthetic_weight": config.aesthetic_weight,
+        }
+        return {
+            "embedding_input": query.tolist(),
+            "modality": config.modality,
+            "indice_name": config.index,
+            # Metadata comes with the first num_images only, and takes the server most of its time.
+            # One, not none: with none, a server with arrow metadata fails.
+            "num_images": 1,
+            "num_result_ids": k,
+            "deduplicate": config.deduplicate,
+            "use_safety_model": config.use_safety_model,
+            "use_violence_detector": config.use_violence_detector,
+            "use_mclip": False,
+            **{name: "" if value is None else value for name, value in aesthetic.items()},
+        }
+
+    def lookup(self, ids: NDArray[np.int64]) -> pa.Table:
+        """Ask for the metadata of rows: ``url`` and ``caption``, in the order of ``ids``.
+
+        Args:
+            ids: int64, (m,), row numbers.
+
+        Raises:
+            RunError: The server gave no answer that can be believed.
+            DataError: The server knows no URLs.
+        """
+        order = np.unique(ids)
+        questions = [
+            Question("metadata", {"indice_name": self.config.index, "ids": batch})
+            for batch in batched(order.tolist(), METADATA_TOGETHER)
+        ]
+        answers = self._service.ask(questions, _checked_metadata, self.context.progress)
+        rows = [row for answer in answers for row in answer]
+        columns = {
+            name: pa.array([row[place] for row in rows], pa.string())
+            for place, name in enumerate(NAMES)
+        }
+        return pa.table(columns).take(np.searchsorted(order, ids))
+
+
+def _checked_hits(question: Question, answer: JSON) -> list[list[float]]:
+    """Return [ids, similarities] of an answer to ``knn-service``, best first."""
+    wanted = question.body["num_result_ids"]
+    if not isinstance(answer, list) or len(answer) > wanted:
+        raise BadAnswerError(f"a list of at most {wanted} results expected, got {_short(answer)}")
+    hits = []
+    for entry in answer:
+        row, score = (
+            (entry.get("id"), entry.get("similarity")) if isinstance(entry, dict) else 2 * (None,)
+        )
+        if type(row) is not int or not 0 <= row < MAX_ID or not isinstance(score, int | float):
+            raise BadAnswerError(f"a result with id and similarity expected, got {_short(entry)}")
+        if not abs(score) <= COSINE:  # NaN is none either
+            raise BadAnswerError(f"id {row} has the similarity {_short(score)}, which is no cosine")
+        hits.append((-float(np.float32(score)), row))
+    if len({row for _, row in hits}) != len(hits):
+        raise BadAnswerError("the same id twice")
+    hits.sort()
+    return [[row for _, row in hits], [-score for score, _ in hits]]
+
+
+def _checked_metadata(question: Question, answer: JSON) -> list[list[str | None]]:
+    """Return [url, caption] of each id of an answer to ``metadata``, in the order of the ids."""
+    ids = question.body["ids"]
+    rows = answer if isinstance(answer, list) else []
+    whole = [row for row in rows if isinstance(row, dict) and isinstance(row.get("metadata"), dict)]
+    found: dict[int, dict[str, JSON]] = {
+        row["id"]: row["metadata"] for row in whole if type(row.get("id")) is int
+    }
+    missing = [row for row in ids if row not in found]
+    if missing:
+        raise BadAnswerError(f"no metadata for id {missing[0]} and {len(missing) - 1} others")
+    return [[_text(found[row], names) for names in NAMES.values()] for row in ids]
+
+
+def _text(row: dict[str, JSON], names: tuple[str, ...]) -> str | None:
+    return next((str(row[name]) for name in names if row.get(name) is not None), None)
+
+
+def _short(value: JSON) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."

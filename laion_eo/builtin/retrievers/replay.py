@@ -1,0 +1,168 @@
+"""Retriever ``replay``: neighbours that somebody found before, instead of a search."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from laion_eo.builtin.retrievers.metadata import choose_columns
+from laion_eo.config import RunPath
+from laion_eo.errors import DataError
+from laion_eo.fingerprint import file_sha256
+from laion_eo.kinds import PoolSize, Retriever, RetrieverConfig, no_neighbors
+from laion_eo.types import JSON, Embeddings, Neighbors
+
+SCORES = ("fast_similarity", "similarity")
+
+
+class Replay(Retriever):
+    """Gives back recorded neighbours: ver-0 and ver-1 can be rebuilt from their published rows.
+
+    The file is a published LAION-EO table (CSV or parquet: ``source`` is the anchor's number) or
+    recorded answers of a kNN service (JSON lines: line i is the list of results, or the one result,
+    of anchor i). The query vectors themselves are not looked at: the anchors must be those, in that
+    order, with which the file was made.
+    """
+
+    name = "replay"
+    summary = "recorded neighbours: a published LAION-EO file, or answers"
+
+    class Config(RetrieverConfig):
+        """Options.
+
+        Attributes:
+            file: CSV, parquet or JSON lines; or a folder of CSV or parquet files.
+        """
+
+        file: RunPath
+
+    config: Config
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        """Columns source, id, score, url, caption; by source, then best first."""
+        file = self.config.file
+        try:
+            found = _named(_read(file), file)
+        except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
+            raise DataError(f"{file}: cannot be read: {error}") from None
+        if any(found[name].null_count for name in ("source", "id", "score")):
+            raise DataError(f"{file}: rows without source, id or similarity.")
+        wrong = pc.or_(pc.less(found["id"], 0), pc.invert(pc.is_finite(found["score"])))
+        if pc.any(wrong).as_py():
+            raise DataError(f"{file}: rows whose id is negative, or similarity not finite.")
+        order = [("source", "ascending"), ("score", "descending"), ("id", "ascending")]
+        return found.sort_by(order)
+
+    def identity(self) -> JSON:
+        """Return the hash of the file."""
+        files = _files(self.config.file)
+        return [file_sha256(file) for file in files if file.is_file()]
+
+    def pool_size(self) -> PoolSize:
+        """Return the rows of the file, and its bytes."""
+        size = sum(file.stat().st_size for file in _files(self.config.file))
+        return PoolSize(self._table.num_rows, size)
+
+    def search(self, queries: Embeddings, k: int) -> Neighbors:
+        """Return the k best recorded neighbours of each query, by its number.
+
+        Args:
+            queries: float32, (n, dim); only their number counts.
+            k: Neighbours wanted.
+
+        Raises:
+            DataError: The file cannot be read, or has anchors past the last query.
+        """
+        source = self._table["source"].to_numpy()
+        if len(source) and (source[0] < 0 or source[-1] >= len(queries)):
+            bad = source[0] if source[0] < 0 else source[-1]
+            raise DataError(
+                f"{self.config.file}: has neighbours of anchor {bad}, but the run has "
+                f"{len(queries)} anchors: it was made with others."
+            )
+        first = np.searchsorted(source, np.arange(len(queries)))
+        rank = np.arange(len(source)) - first[source]
+        kept = rank < k
+        found = no_neighbors(len(queries), k)
+        found.ids[source[kept], rank[kept]] = self._table["id"].to_numpy()[kept]
+        found.scores[source[kept], rank[kept]] = self._table["score"].to_numpy()[kept]
+        return found
+
+    def lookup(self, ids: NDArray[np.int64]) -> pa.Table:
+        """Return the recorded ``url`` and ``caption`` of rows, in the order of ``ids``."""
+        places = pc.index_in(pa.array(ids), self._table["id"].combine_chunks())
+        return self._table.select(["url", "caption"]).take(places)
+
+
+def _files(file: Path) -> list[Path]:
+    if not file.is_dir():
+        return [file]
+    return sorted([*file.glob("*.csv"), *file.glob("*.parquet")])
+
+
+def _read(file: Path) -> pa.Table:
+    if file.suffix in (".jsonl", ".json"):
+        return _read_answers(file)
+    tables = [
+        pq.read_table(part) if part.suffix == ".parquet" else _read_csv(part)
+        for part in _files(file)
+    ]
+    if not tables:
+        raise ValueError("no CSV or parquet files in it")
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _named(table: pa.Table, file: Path) -> pa.Table:
+    score = next((name for name in SCORES if name in table.column_names), None)
+    missing = {"source", "id"} - set(table.column_names)
+    if score is None or missing:
+        wanted = sorted(missing) or list(SCORES)
+        have = ", ".join(table.column_names)
+        raise DataError(f"{file}: no column {' or '.join(wanted)}; it has {have}.")
+    chosen = choose_columns(table.column_names, file)
+    return pa.table(
+        {
+            "source": table["source"].cast(pa.int64()),
+            "id": table["id"].cast(pa.int64()),
+            "score": table[score].cast(pa.float32(), safe=False),
+            **{name: table[column].cast(pa.string()) for name, column in chosen.items()},
+        }
+    )
+
+
+def _read_csv(file: Path) -> pa.Table:
+    # Captions hold line breaks.
+    return pyarrow.csv.read_csv(
+        file, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True)
+    )
+
+
+def _read_answers(file: Path) -> pa.Table:
+    rows: list[dict[str, JSON]] = []
+    with file.open(encoding="utf-8") as stream:
+        for source, line in enumerate(stream):
+            answer = json.loads(line)
+            for entry in answer if isinstance(answer, list) else [answer]:
+                if not isinstance(entry, dict):
+                    raise ValueError(f"line {source + 1} is neither a result nor a list of them")
+                row = {name: entry.get(name) for name in ("id", "similarity", "url", "caption")}
+                rows.append({"source": source, **row})
+    schema = pa.schema(
+        [
+            ("source", pa.int64()),
+            ("id", pa.int64()),
+            ("similarity", pa.float64()),
+            ("url", pa.string()),
+            ("caption", pa.string()),
+        ]
+    )
+    return pa.Table.from_pylist(rows, schema=schema)

@@ -1,0 +1,62 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+WORKING = ".working"
+"""End of the name of a file or folder that is being written."""
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Write a file under another name; it takes its own when the block ends well.
+
+    Yields:
+        The path to write to, in the same folder, which is made if need be.
+
+    Raises:
+        OSError: As the disk says; the file that was there before is unharmed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # With the process's number: two processes may write the same file of a cache.
+    aside = path.with_name(f"{path.name}.{os.getpid()}{WORKING}")
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Raises:
+        OSError: As the disk says; the file that was there before is unharmed.
+    """
+    with written_aside(path) as aside:
+        aside.write_bytes(content)
+
+
+@contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """Fill a new folder; it takes the place of an older one when the block ends well.
+
+    Yields:
+        The new folder, empty, beside the old one. What a killed process left there is deleted.
+    """
+    aside = path.with_name(f".{path.name}{WORKING}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        shutil.rmtree(path, ignore_errors=True)
+        aside.rename(path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise

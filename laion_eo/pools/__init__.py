@@ -1,0 +1,7 @@
+"""Pools: how pictures become something that runs can search."""
+
+from __future__ import annotations
+
+from laion_eo.pools.indexing import IndexResult, index
+
+__all__ = ["IndexResult", "index"]

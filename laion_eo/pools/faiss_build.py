@@ -1,0 +1,76 @@
+"""Builds a FAISS index beside a pool's vectors, of a form that fits its size."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from laion_eo.errors import ConfigError
+from laion_eo.files import written_aside
+
+FLAT_ROWS = 50_000
+"""Up to here a flat index answers in milliseconds, exactly."""
+SQ8_ROWS = 5_000_000
+"""Up to here one byte a number fits into memory; beyond, product quantisation."""
+TRAIN_PER_CELL = 64
+
+
+def choose_factory(rows: int, dim: int) -> str:
+    """Return faiss's name of the index for so many rows.
+
+    Examples:
+        >>> choose_factory(1_000, 768), choose_factory(1_000_000, 768)
+        ('Flat', 'IVF4000,SQ8')
+        >>> choose_factory(100_000_000, 768)
+        'OPQ64_384,IVF40000,PQ64x8'
+    """
+    if rows <= FLAT_ROWS:
+        return "Flat"
+    cells = 4 * math.isqrt(rows)
+    if rows <= SQ8_ROWS or dim % 2:
+        return f"IVF{cells},SQ8"
+    codes = next((count for count in (64, 48, 32, 16, 8, 4, 2) if (dim // 2) % count == 0), 1)
+    return f"OPQ{codes}_{dim // 2},IVF{cells},PQ{codes}x8"
+
+
+def require_faiss() -> Any:
+    """Return the package faiss.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    try:
+        import faiss
+    except ImportError:
+        raise ConfigError('index --faiss: pip install "laion-eo[faiss]" first.') from None
+    return faiss
+
+
+def build_faiss(pool: Path, factory: str | None = None) -> str:
+    """Write ``image.index`` beside ``img_emb/``; return its form.
+
+    Args:
+        pool: The pool's folder.
+        factory: faiss's name of the index; chosen by size by default.
+
+    Raises:
+        ConfigError: faiss is not installed.
+    """
+    faiss = require_faiss()
+    files = sorted((pool / "img_emb").glob("*.npy"))
+    shards = [np.load(file, mmap_mode="r", allow_pickle=False) for file in files]
+    rows, dim = sum(map(len, shards)), shards[0].shape[1]
+    chosen = factory or choose_factory(rows, dim)
+    index = faiss.index_factory(dim, chosen, faiss.METRIC_INNER_PRODUCT)
+    if not index.is_trained:
+        cells = faiss.extract_index_ivf(index).nlist
+        step = max(1, rows // (TRAIN_PER_CELL * cells))
+        index.train(np.concatenate([shard[::step] for shard in shards]).astype(np.float32))
+    for shard in shards:
+        index.add(np.asarray(shard, dtype=np.float32))
+    with written_aside(pool / "image.index") as aside:
+        faiss.write_index(index, str(aside))
+    return chosen

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack
+
+import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+from fakes.hostile import HostileServer, serve_hostile
+from yarl import URL
+
+from laion_eo.builtin.downloaders.http.addresses import (
+    PublicResolver,
+    check_url,
+    is_public,
+    parse_url,
+)
+from laion_eo.builtin.downloaders.http.body import Room
+from laion_eo.builtin.downloaders.http.client import Client
+from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
+from laion_eo.builtin.downloaders.http.fetch import Fetcher
+from laion_eo.builtin.downloaders.http.options import HttpOptions
+from laion_eo.builtin.downloaders.http.rate_limits import Pace
+from laion_eo.builtin.downloaders.http.refusal import RefusedError
+from laion_eo.builtin.hash_lists import HashList
+from laion_eo.component import Context
+from laion_eo.types import Download, DownloadStatus
+
+PRIVATE = (
+    "127.0.0.1", "127.8.8.8", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254",
+    "100.64.0.1", "100.100.100.200", "0.0.0.0", "224.0.0.1", "255.255.255.255", "168.63.129.16",
+    "192.0.0.192", "::", "::1", "fe80::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2002:a9fe:a9fe::",
+    "::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b:1::a00:1", "fec0::1", "5f00::1",
+    "2001:0:808:808::",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_private_addresses_are_not_public(address: str) -> None:
+    assert not is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"])
+def test_public_addresses_are(address: str) -> None:
+    assert is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/", "http://[::1]/", "http://2130706433/", "http://0x7f.1/",
+        "http://127.1/", "http://0177.0.0.1/", "http://１２７.0.0.1/", "http://[fe80::1%25eth0]/",
+    ],
+)  # fmt: skip
+def test_addresses_are_seen_however_they_are_written(url: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        check_url(URL(url), ())
+    assert caught.value.status is DownloadStatus.REFUSED_ADDRESS
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://8.8.8.8/", "file:///etc/passwd", "gopher://x/", "http:///x"]
+)
+def test_other_schemes_are_bad(url: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        check_url(URL(url), ())
+    assert caught.value.status is DownloadStatus.BAD_URL
+
+
+@pytest.mark.parametrize("url", ["http://[]@", "http://[::1", "http://a:99999999/"])
+def test_what_is_no_url_has_a_status(url: str) -> None:
+    config = HttpDownloader.Config(retries=0)
+    [got] = HttpDownloader(config, Context()).download([url])
+    assert got.status is DownloadStatus.BAD_URL
+    with pytest.raises(RefusedError, match="redirect to a bad URL"):
+        parse_url(url, URL("http://8.8.8.8/"))
+
+
+class FakeNames(AbstractResolver):
+    """Answers as scripted: each look-up of a name takes its next address."""
+
+    def __init__(self, names: dict[str, list[str]]) -> None:
+        self.names = names
+        self.asked: list[str] = []
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002
+    ) -> list[ResolveResult]:
+        self.asked.append(host)
+        answers = self.names.get(host)
+        if not answers:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        address = answers.pop(0) if len(answers) > 1 else answers[0]
+        return [
+            ResolveResult(
+                hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=0
+            )
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+def fetch_with(names: FakeNames, allow: tuple[str, ...], *urls: str) -> list[Download]:
+    """Fetch one after the other; names stand for what the fake says."""
+
+    async def work() -> list[Download]:
+        options = HttpOptions(allow_hosts=allow, delay=0.0, retries=1, timeout=5.0)
+        resolver = PublicResolver(options.allow_hosts, names)
+        async with Client(options, Pace(8, 8, 0.0), resolver) as client:
+            fetcher, room, found = Fetcher(client, HashList()), Room(8, 2**20), []
+            for url in urls:
+                async with room.place() as place:
+                    found.append(await fetcher.fetch(url, place))
+            return found
+
+    return asyncio.run(work())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HostileServer]:
+    with serve_hostile() as running:
+        yield running
+
+
+def test_a_name_of_a_private_address_is_refused(server: HostileServer) -> None:
+    names = FakeNames({"evil.test": ["127.0.0.1"]})
+    [got] = fetch_with(names, (), f"http://evil.test:{server.port}/case/jpeg")
+    assert got.status is DownloadStatus.REFUSED_ADDRESS
+    assert "evil.test stands for 127.0.0.1" in got.reason
+
+
+def test_the_same_name_is_reached_where_the_run_allows_it(server: HostileServer) -> None:
+    names = FakeNames({"pool.test": ["127.0.0.1"]})
+    [got] = fetch_with(names, ("pool.test",), f"http://pool.test:{server.port}/case/jpeg")
+    assert got.status is DownloadStatus.OK
+
+
+def test_rebinding_gains_nothing(server: HostileServer) -> None:
+    """The name is public when it is looked at first, and private when a new connection needs it."""
+    names = FakeNames({"rebind.test": ["10.0.0.9", "127.0.0.1"]})
+    before = server.visits.total()
+    first, second = fetch_with(
+        names, (), "http://rebind.test:1/a.jpg", f"http://rebind.test:{server.port}/case/jpeg"
+    )
+    assert first.status is DownloadStatus.REFUSED_ADDRESS
+    assert second.status is DownloadStatus.REFUSED_ADDRESS
+    assert names.asked == ["rebind.test", "rebind.test"]  # asked anew, and judged anew
+    assert server.visits.total() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how others treat a full queue differs")
+def test_a_host_that_lets_nobody_in_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system knocks several times within the time; what comes of it holds for a while."""
+    turns = []
+    turn = Pace.turn
+
+    def counted(pace: Pace, host: str) -> AbstractAsyncContextManager[None]:
+        turns.append(host)
+        return turn(pace, host)
+
+    monkeypatch.setattr(Pace, "turn", counted)
+    options = {"allow_hosts": ["127.0.0.1"], "delay": 0.0, "retries": 2, "connect_timeout": 0.3}
+    with socket.socket() as full, ExitStack() as guests:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):  # those who fill its queue
+            guest = guests.enter_context(socket.socket())
+            guest.setblocking(False)
+            guest.connect_ex(full.getsockname())
+        urls = [f"http://127.0.0.1:{full.getsockname()[1]}/{n}.jpg" for n in range(3)]
+        downloader = HttpDownloader(HttpDownloader.Config.model_validate(options), Context())
+        found = list(downloader.download(urls))
+    assert {got.status for got in found} == {DownloadStatus.TIMEOUT}
+    assert "no connection within 0.3 s" in found[0].reason
+    assert turns == ["127.0.0.1"]
+
+
+def test_dead_names_have_a_status_of_their_own_and_no_retry() -> None:
+    names = FakeNames({})
+    [got] = fetch_with(names, (), "http://gone.test/a.jpg")
+    assert got.status is DownloadStatus.DNS_ERROR
+    assert got.reason == "gone.test: Name or service not known"
+    assert names.asked == ["gone.test"]
+
+
+def test_a_name_is_looked_up_once_for_all_its_urls(server: HostileServer) -> None:
+    """Each of these answers closes its connection: the next one needs the address again."""
+    names = FakeNames({"pool.test": ["127.0.0.1"]})
+    urls = [f"http://pool.test:{server.port}/case/jpeg?{n}" for n in range(4)]
+    found = fetch_with(names, ("pool.test",), *urls)
+    assert {got.status for got in found} == {DownloadStatus.OK}
+    assert names.asked == ["pool.test"]
+
+
+def test_a_dead_name_is_asked_for_once_for_all_its_urls() -> None:
+    names = FakeNames({})
+    found = fetch_with(names, (), *(f"http://gone.test/{n}.jpg" for n in range(5)))
+    assert {got.status for got in found} == {DownloadStatus.DNS_ERROR}
+    assert names.asked == ["gone.test"]

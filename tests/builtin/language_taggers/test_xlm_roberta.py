@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from captions import CAPTIONS, NOTHING
+from processes import python
+from small_models import write_xlm
+
+from laion_eo.builtin.language_taggers.xlm_roberta import XlmRoberta
+from laion_eo.component import Context
+from laion_eo.config import validate
+from laion_eo.errors import ConfigError
+
+
+@pytest.fixture(scope="session")
+def xlm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real XLM-R classifier: small, random weights, a tokenizer of a few captions."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    return write_xlm(tmp_path_factory.mktemp("models") / "xlmr", [text for _, text in CAPTIONS])
+
+
+def xlm(model: str | Path, base: Path | None = None, **options: Any) -> XlmRoberta:
+    data = {"model": str(model), **options}
+    return XlmRoberta(validate(XlmRoberta.Config, data, "test", base), Context())
+
+
+@pytest.fixture(scope="session")
+def roberta(xlm_folder: Path) -> XlmRoberta:
+    tagger = xlm(xlm_folder, batch_size=4)
+    tagger.setup()
+    return tagger
+
+
+TEXTS = [
+    text for pair in zip([text for _, text in CAPTIONS], NOTHING * 2, strict=True) for text in pair
+]
+
+
+def test_xlm_roberta_says_what_the_model_says(roberta: XlmRoberta, xlm_folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(xlm_folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(xlm_folder)
+    tags = roberta.tag(TEXTS)
+    for place, text in enumerate(TEXTS):
+        if place % 2:
+            assert (tags.codes[place], tags.scores[place]) == (None, 0.0)
+            continue
+        with torch.inference_mode():
+            chances = model(**tokenizer(text, return_tensors="pt")).logits.softmax(-1)[0]
+        assert tags.codes[place] == model.config.id2label[int(chances.argmax())]
+        assert tags.scores[place] == pytest.approx(float(chances.max()), abs=1e-5)
+    assert len({code for code in tags.codes if code}) > 1
+
+
+def test_xlm_roberta_does_not_depend_on_the_batch(roberta: XlmRoberta, xlm_folder: Path) -> None:
+    alone = xlm(xlm_folder, batch_size=1)
+    alone.setup()
+    one, four = alone.tag(TEXTS), roberta.tag(TEXTS)
+    assert one.codes == four.codes
+    np.testing.assert_allclose(one.scores, four.scores, atol=1e-5)
+    assert roberta.tag([]).codes == []
+    assert roberta.tag(["", "12"]).codes == [None, None]
+
+
+def test_xlm_roberta_cuts_long_texts(xlm_folder: Path) -> None:
+    tagger = xlm(xlm_folder, max_tokens=8)
+    tagger.setup()
+    start = CAPTIONS[1][1]
+    tags = tagger.tag([start * 2000, start + " " + CAPTIONS[2][1], start])
+    assert len(set(tags.codes)) == 1
+    np.testing.assert_allclose(tags.scores, tags.scores[0], atol=1e-5)
+    longest = xlm(xlm_folder, max_tokens=512)
+    longest.setup()
+    assert longest.tag([start * 2000]).codes[0]
+
+
+def test_xlm_roberta_in_the_manifest_and_the_fingerprint(
+    roberta: XlmRoberta, xlm_folder: Path
+) -> None:
+    facts = roberta.facts()
+    assert (facts["model"], facts["revision"]) == (str(xlm_folder), "xlmr")
+    assert len(facts["weights_sha256"]) == 64
+    assert xlm("models/xlmr").identity() is None
+    beside = xlm("./xlmr", base=xlm_folder.parent)
+    assert beside.config.model == str(xlm_folder)
+    before = beside.identity()
+    (xlm_folder / "notes.txt").write_text("another file")
+    assert beside.identity() not in (None, before)
+
+
+TAG = """
+import sys
+from laion_eo.builtin.language_taggers.xlm_roberta import XlmRoberta
+from laion_eo.component import Context
+from laion_eo.errors import ConfigError
+for model in sys.argv[1:]:
+    try:
+        tagger = XlmRoberta(XlmRoberta.Config(model=model), Context())
+        tagger.setup()
+        print(tagger.tag(["Ein Haus am See", "x" * 100000]).scores.shape)
+    except ConfigError as error:
+        print(error)
+"""
+
+
+def test_xlm_roberta_loads_and_fails_without_further_words(
+    xlm_folder: Path, tmp_path: Path
+) -> None:
+    name = XlmRoberta.Config().model
+    away = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_secret"}
+    done = python(f"import sys; sys.argv[1:] = {[str(xlm_folder), name]}\n{TAG}", away)
+    loaded, failed = done.stdout.splitlines()
+    assert loaded == "(2,)"
+    assert f"xlm-roberta: the model '{name}' cannot be loaded: " in failed
+    assert 'use = "fasttext"' in failed
+    assert "hf_secret" not in done.stdout
+    assert done.stderr == ""  # no bars, no advice, no retries
+
+
+@pytest.mark.parametrize("spoiler", ["missing", "empty", "weights", "config"])
+def test_xlm_roberta_in_a_spoilt_folder(spoiler: str, tmp_path: Path, xlm_folder: Path) -> None:
+    folder = tmp_path / "model"
+    if spoiler != "missing":
+        folder.mkdir()
+    if spoiler in ("weights", "config"):
+        for file in xlm_folder.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        spoilt = "model.safetensors" if spoiler == "weights" else "config.json"
+        (folder / spoilt).write_bytes(b"hello")
+    with pytest.raises(ConfigError, match="cannot be loaded") as caught:
+        xlm(folder).setup()
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)

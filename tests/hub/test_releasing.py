@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+from fakes.hub_state import LoopbackHub
+from made import MakeRun
+from releases import REPO, files, head, publish
+
+from laion_eo.dataset.release import release
+from laion_eo.errors import ConfigError
+from laion_eo.hub.cards import split_card
+from laion_eo.hub.releasing import HubPlan
+
+
+def test_release_is_one_commit_with_a_tag(hub: LoopbackHub, make_run: MakeRun) -> None:
+    done = publish(make_run(), tag="v1.0.0")
+    repo = hub.repos[REPO]
+    assert [commit.title for commit in repo.history("main")] == [
+        "Release ver-0 as v1.0.0",
+        "initial commit",
+    ]
+    assert repo.tags == {"v1.0.0": done.commit}
+    shard = "ver-0/train-00000-of-00001.parquet"
+    assert files(hub) == {"README.md", shard, "croissant-ver-0.json"}
+    assert repo.file("main", shard).lfs
+    assert repo.private
+
+
+def test_both_orders_give_the_same_repository(hub: LoopbackHub, make_run: MakeRun) -> None:
+    runs = {"ver-0": make_run("ver-0"), "ver-1": make_run("ver-1", 30)}
+    cards = []
+    for order in (("ver-0", "ver-1"), ("ver-1", "ver-0")):
+        for config in order:
+            publish(runs[config], default=config == "ver-0")
+        cards.append(hub.repos[REPO].file("main", "README.md").content)
+        del hub.repos[REPO]
+    assert cards[0] == cards[1]
+    metadata, body = split_card(cards[0].decode())
+    assert [(c["config_name"], c.get("default")) for c in metadata["configs"]] == [
+        ("ver-0", True),
+        ("ver-1", None),
+    ]
+    assert [info["splits"][0]["num_examples"] for info in metadata["dataset_info"]] == [20, 30]
+    assert body.index("## ver-0") < body.index("## ver-1") < body.index("## Known limits")
+    assert 'load_dataset("org/laion_eo", "ver-1"' in body
+
+
+def test_first_configuration_is_the_default(hub: LoopbackHub, make_run: MakeRun) -> None:
+    publish(make_run("ver-1"))
+    publish(make_run("ver-0"))
+    assert [c["config_name"] for c in head(hub)["configs"] if c.get("default")] == ["ver-1"]
+
+
+def test_new_release_leaves_nothing_of_the_old_one(hub: LoopbackHub, make_run: MakeRun) -> None:
+    publish(make_run(), tag="v1")
+    hub.put(REPO, {"ver-0/train-00001-of-00002.parquet": b"old", "ver-00/x.csv": b"not ours"})
+    publish(make_run(rows=25), tag="v2")
+    assert "ver-0/train-00001-of-00002.parquet" not in files(hub)
+    assert "ver-00/x.csv" in files(hub)
+    assert head(hub)["dataset_info"][0]["splits"][0]["num_examples"] == 25
+    assert head(hub, "v1")["dataset_info"][0]["splits"][0]["num_examples"] == 20
+
+
+def test_tag_is_never_moved(hub: LoopbackHub, make_run: MakeRun) -> None:
+    first = publish(make_run(), tag="v1")
+    with pytest.raises(ConfigError, match=r"has a release v1 already \(commit \w{40}\)"):
+        publish(make_run(rows=21), tag="v1")
+    assert hub.repos[REPO].branches["main"] == first.commit
+    assert hub.repos[REPO].tags == {"v1": first.commit}
+
+
+def test_dry_run_changes_nothing(hub: LoopbackHub, make_run: MakeRun) -> None:
+    plan = release(make_run(), REPO, dry_run=True)
+    assert isinstance(plan, HubPlan)
+    assert plan.parent == ""
+    assert set(plan.uploads) == {"ver-0/train-00000-of-00001.parquet", "croissant-ver-0.json"}
+    assert hub.repos == {}
+    assert {method for method, _, _ in hub.requests} == {"GET"}
+    publish(make_run())
+    assert hub.repos[REPO].file("main", "README.md").content.decode() == plan.card
+
+
+def test_figures_of_the_report_go_along(hub: LoopbackHub, make_run: MakeRun) -> None:
+    run = make_run()
+    (run / "report" / "figures").mkdir(parents=True)
+    (run / "report" / "figures" / "a [b] c.svg").write_text("<svg/>")
+    publish(run)
+    assert "figures/ver-0/a [b] c.svg" in files(hub)
+    card = hub.repos[REPO].file("main", "README.md").content.decode()
+    shown = r"![a \[b\] c](figures/ver-0/a%20%5Bb%5D%20c.svg)"
+    assert f"### Figures\n\n{shown}\n\n<!-- end of config ver-0 -->" in card
+
+
+def test_pull_request_leaves_main_alone(hub: LoopbackHub, make_run: MakeRun) -> None:
+    publish(make_run("ver-0"))
+    before = hub.repos[REPO].branches["main"]
+    done = publish(make_run("ver-1"), pull_request=True)
+    assert hub.repos[REPO].branches == {"main": before, "refs/pr/1": done.commit}
+    assert done.url.endswith("/discussions/1")
+    with pytest.raises(ConfigError, match="cannot have a tag"):
+        publish(make_run("ver-1"), pull_request=True, tag="v1")
+
+
+def test_visibility_is_never_changed(hub: LoopbackHub, make_run: MakeRun) -> None:
+    publish(make_run(), private=False)
+    assert not hub.repos[REPO].private
+    with pytest.raises(ConfigError, match="is public, and private was asked for"):
+        publish(make_run(rows=21), private=True)
+    publish(make_run(rows=21))
+    assert not hub.repos[REPO].private
+
+
+def test_card_of_others_is_not_replaced(hub: LoopbackHub, make_run: MakeRun) -> None:
+    hub.put(REPO, {"README.md": b"---\nlicense: mit\n---\n# By hand\n"})
+    with pytest.raises(ConfigError, match=r"org/laion_eo: .*laion-eo did not write"):
+        publish(make_run())
+    assert len(hub.repos[REPO].commits) == 2
+
+
+def test_card_that_the_hub_does_not_take(hub: LoopbackHub, make_run: MakeRun) -> None:
+    run = make_run()
+    card = run / "dataset" / "README.md"
+    card.write_text(
+        card.read_text().replace("license: cc-by-4.0", "license: none of your business")
+    )
+    with pytest.raises(ConfigError, match="license 'none of your business' is not known"):
+        publish(run)
+    assert files(hub) == set()
+    hub.complaints.clear()

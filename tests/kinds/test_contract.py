@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from laion_eo.builtin.augmenters import NoAugmenter
+from laion_eo.component import ComponentConfig, Context
+from laion_eo.errors import RunError
+from laion_eo.kinds.contract import (
+    check_anchor,
+    check_download,
+    check_embeddings,
+    check_lookup,
+    check_neighbors,
+    check_revision,
+    check_table,
+    check_tags,
+)
+from laion_eo.types import JSON, Anchor, Download, LanguageTags, Neighbors
+
+SOMEBODY = NoAugmenter(ComponentConfig(), Context())
+
+
+def unit(rows: int = 2, dim: int = 4) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    values = np.ones((rows, dim), np.float32)
+    return values / np.float32(np.sqrt(dim))
+
+
+def test_good_embeddings_pass() -> None:
+    assert check_embeddings(SOMEBODY, unit(), 2).shape == (2, 4)
+    assert check_embeddings(SOMEBODY, np.zeros((0, 4), np.float32), 0).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (unit(3), r"\(2, dim\) wanted, got \(3, 4\)"),
+        (unit().astype(np.float64), "float32 embeddings wanted, got float64"),
+        (unit() * 2, "length 1 wanted, got 2"),
+        (unit() * np.float32("nan"), "length 1 wanted, got NaN"),
+        ([1.0], "got list"),
+    ],
+)
+def test_bad_embeddings_name_the_component(value: object, reason: str) -> None:
+    with pytest.raises(RunError, match=reason) as caught:
+        check_embeddings(SOMEBODY, value, 2)  # type: ignore[arg-type]
+    assert str(caught.value).startswith("'none' (no plugin) broke its contract: ")
+
+
+def neighbors(scores: list[float], ids: list[int]) -> Neighbors:
+    return Neighbors(np.array([scores], np.float32), np.array([ids], np.int64))
+
+
+def test_good_neighbors_pass() -> None:
+    check_neighbors(SOMEBODY, neighbors([0.9, 0.5, -np.inf], [7, 3, -1]), 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (neighbors([0.9], [1]), r"\(1, 2\) wanted"),
+        (neighbors([0.5, 0.9], [1, 2]), "do not descend"),
+        (neighbors([0.9, 0.5], [-1, 2]), "must come last"),
+        (neighbors([np.nan, 0.5], [1, 2]), "not finite"),
+    ],
+)
+def test_bad_neighbors_are_refused(value: Neighbors, reason: str) -> None:
+    with pytest.raises(RunError, match=reason):
+        check_neighbors(SOMEBODY, value, 1, 2)
+
+
+def test_a_table_has_the_declared_columns_and_rows() -> None:
+    schema = pa.schema([("x", pa.float32())])
+    good = pa.table({"x": pa.array([1.0], pa.float32())})
+    assert check_table(SOMEBODY, good, schema, 1) is good
+    with pytest.raises(RunError, match="2 rows wanted, got 1"):
+        check_table(SOMEBODY, good, schema, 2)
+    with pytest.raises(RunError, match=r"\(x: float\) wanted, got \(x: double\)"):
+        check_table(SOMEBODY, pa.table({"x": [1.0]}), schema, 1)
+
+
+def test_metadata_is_strings() -> None:
+    found = pa.table({"url": ["http://a/"], "caption": [7]})
+    with pytest.raises(RunError, match="strings wanted in the column 'caption', got int64"):
+        check_lookup(SOMEBODY, found, 1)
+
+
+def test_a_download_ends_in_a_known_way() -> None:
+    with pytest.raises(RunError, match="a DownloadStatus wanted, got 'fine'"):
+        check_download(SOMEBODY, Download("x", "fine"), ["x"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("code", "score", "reason"),
+    [
+        (None, 0.5, "without a language has the confidence 0.5, not 0"),
+        ("", 0.5, "a language code or None wanted, got ''"),
+        ("en", 1.5, "confidences of 0..1 wanted"),
+        ("en", -0.5, "confidences of 0..1 wanted"),
+        ("en", np.nan, "confidences of 0..1 wanted"),
+    ],
+)
+def test_a_language_has_a_code_and_a_confidence(
+    code: str | None, score: float, reason: str
+) -> None:
+    with pytest.raises(RunError, match=reason):
+        check_tags(SOMEBODY, LanguageTags([code], np.array([score], np.float32)), 1)
+
+
+def test_a_revision_is_a_name() -> None:
+    with pytest.raises(RunError, match="the revision is empty"):
+        check_revision(SOMEBODY, " ")
+
+
+@pytest.mark.parametrize("place", [{"lon": 180.0, "lat": -90.0}, {"lon": -180.0, "lat": 90.0}, {}])
+def test_an_anchor_lies_on_the_earth(place: dict[str, JSON]) -> None:
+    anchor = Anchor("a", text="a road", **place)
+    assert check_anchor(SOMEBODY, anchor) is anchor
+
+
+@pytest.mark.parametrize(
+    "place", [{"lon": 180.5}, {"lon": -180.5}, {"lat": 90.5}, {"lat": -90.5}, {"lat": np.nan}]
+)
+def test_an_anchor_beyond_the_poles_is_refused(place: dict[str, JSON]) -> None:
+    with pytest.raises(RunError, match="not degrees"):
+        check_anchor(SOMEBODY, Anchor("a", text="a road", **place))

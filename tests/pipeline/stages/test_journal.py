@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from laion_eo.pipeline.stages.journal import Journal
+
+ROW = {"url": "http://x/ä\n", "bytes": 3, "reason": None, "at": datetime(2026, 1, 2, tzinfo=UTC)}
+
+
+def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
+    with Journal(tmp_path / "deep" / "journal") as journal:
+        assert list(journal.rows()) == []
+        journal.append(ROW)
+        journal.append({"url": "b"})
+        assert list(journal.rows()) == [ROW, {"url": "b"}]
+    with Journal(tmp_path / "deep" / "journal") as journal:
+        assert list(journal.rows()) == [ROW, {"url": "b"}]
+
+
+@pytest.mark.parametrize("torn", [b"{", b'{"url": "c"', b'{"url": "' + b"x" * 200_000])
+def test_a_torn_last_line_is_dropped_and_written_over(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "journal"
+    with Journal(path) as journal:
+        journal.append({"url": "a"})
+    path.write_bytes(path.read_bytes() + torn)
+    with Journal(path) as journal:
+        journal.append({"url": "b"})
+        assert list(journal.rows()) == [{"url": "a"}, {"url": "b"}]
+
+
+def test_a_journal_that_is_one_torn_line_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_bytes(b'{"url": ')
+    with Journal(tmp_path / "journal") as journal:
+        assert list(journal.rows()) == []
+
+
+def test_other_values_are_refused(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal, pytest.raises(TypeError, match="not bytes"):
+        journal.append({"content": b"x"})

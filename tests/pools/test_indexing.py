@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+
+from laion_eo.cli import cli
+from laion_eo.errors import ConfigError, DataError
+from laion_eo.hookspecs import hookimpl
+from laion_eo.pools import index, indexing
+from laion_eo.registry import Registry
+from laion_eo.testing import colours
+from laion_eo.types import Embeddings, Picture
+
+COLOURS = {"use": "colours"}
+
+
+def vectors_of(folder: Path) -> NDArray[np.float16]:
+    return np.concatenate([np.load(f) for f in sorted((folder / "img_emb").glob("*.npy"))])
+
+
+def metadata_of(folder: Path) -> list[dict[str, object]]:
+    table: pa.Table = pq.read_table(folder / "metadata")
+    rows: list[dict[str, object]] = table.to_pylist()
+    return rows
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    files = (f for f in folder.rglob("*") if f.is_file())
+    return {str(f.relative_to(folder)): f.read_bytes() for f in files}
+
+
+@pytest.fixture
+def copy(web: Path, tmp_path: Path) -> Path:
+    """A few pictures of the web, to be changed."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for file in sorted(web.glob("green0*.png")):
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+class Fails(colours.Colours):
+    """Counts the pictures it embeds, and stops the process's work after so many."""
+
+    name = "fails"
+    summary = "for tests"
+    left = 10**9
+    embedded = 0
+
+    def embed_images(self, images: Sequence[Picture]) -> Embeddings:
+        if Fails.left <= 0:
+            raise KeyboardInterrupt
+        Fails.left -= len(images)
+        Fails.embedded += len(images)
+        return super().embed_images(images)
+
+
+class FailsPlugin:
+    @staticmethod
+    @hookimpl
+    def laion_eo_embedders() -> list[type[Fails]]:
+        return [Fails]
+
+
+def test_layout_captions_and_urls(web: Path, registry: Registry, tmp_path: Path) -> None:
+    result = index(web, tmp_path / "out", COLOURS, "http://host/here/", registry)
+    assert (result.rows, result.skipped, result.model_id) == (52, 0, "colours-1")
+    rows = metadata_of(result.folder)
+    with (web / "pairs.csv").open(encoding="utf-8") as stream:
+        pairs = list(csv.DictReader(stream))
+    assert [row["image_path"] for row in rows] == [pair["file"] for pair in pairs]
+    assert [row["caption"] for row in rows] == [pair["caption"] for pair in pairs]
+    assert rows[0]["url"] == f"http://host/here/{pairs[0]['file']}"
+    assert (rows[50]["width"], rows[50]["height"]) == (100, 100)
+    vectors = vectors_of(result.folder)
+    assert vectors.dtype == np.float16
+    assert vectors.shape == (52, 49)
+    np.testing.assert_allclose(np.linalg.norm(vectors.astype(float), axis=1), 1, atol=1e-3)
+
+
+def test_without_a_table_captions_are_files_beside(
+    copy: Path, registry: Registry, tmp_path: Path
+) -> None:
+    (copy / "green03.txt").write_text(" a field \n")
+    (copy / "a folder").mkdir()
+    (copy / "green00.png").rename(copy / "a folder" / "green 00.png")
+    rows = metadata_of(index(copy, tmp_path / "out", COLOURS, registry=registry).folder)
+    captions = {str(row["image_path"]): row["caption"] for row in rows}
+    assert captions["green03.png"] == "a field"
+    assert captions["green04.png"] is None
+    urls = {str(row["image_path"]): row["url"] for row in rows}
+    inside = copy.resolve().as_uri()
+    assert urls["a folder/green 00.png"] == f"{inside}/a%20folder/green%2000.png"
+
+
+def test_an_unreadable_picture_is_skipped_and_listed(
+    copy: Path, registry: Registry, tmp_path: Path
+) -> None:
+    (copy / "green01.png").write_text("no picture")
+    (copy / "green02.png").write_bytes((copy / "green02.png").read_bytes()[:3000])
+    result = index(copy, tmp_path / "out", COLOURS, registry=registry)
+    assert (result.rows, result.skipped) == (8, 2)
+    skipped = pq.read_table(result.folder / "skipped").to_pylist()
+    assert [row["image_path"] for row in skipped] == ["green01.png", "green02.png"]
+    assert "no known image format" in skipped[0]["reason"]
+    assert "damaged PNG" in skipped[1]["reason"]
+    assert len(vectors_of(result.folder)) == len(metadata_of(result.folder)) == 8
+
+
+def test_a_stopped_indexing_goes_on(
+    web: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "BATCH", 5)
+    monkeypatch.setattr(indexing._Indexer, "ROWS", 10)
+    registry = Registry.discover([FailsPlugin])
+    whole = index(web, tmp_path / "whole", {"use": "fails"}, "http://h/", registry)
+    monkeypatch.setattr(Fails, "left", 25)
+    with pytest.raises(KeyboardInterrupt):
+        index(web, tmp_path / "out", {"use": "fails"}, "http://h/", registry)
+    monkeypatch.setattr(Fails, "left", 10**9)
+    monkeypatch.setattr(Fails, "embedded", 0)
+    result = index(web, tmp_path / "out", {"use": "fails"}, "http://h/", registry)
+    assert Fails.embedded == 52 - 20  # two shards of ten were finished
+    assert result.rows == 52
+    assert content_of(result.folder) == content_of(whole.folder)
+
+
+def test_other_pictures_start_afresh(
+    web: Path, copy: Path, registry: Registry, tmp_path: Path
+) -> None:
+    index(web, tmp_path / "out", COLOURS, "http://h/", registry)
+    for killed in ("image.index.working", "index.json.77.working"):
+        (tmp_path / "out" / killed).touch()
+    (tmp_path / "out" / "image.index").touch()
+    index(copy, tmp_path / "out", COLOURS, "http://h/", registry)
+    index(copy, tmp_path / "other", COLOURS, "http://h/", registry)
+    assert content_of(tmp_path / "out") == content_of(tmp_path / "other")
+
+
+def test_another_prefix_caption_or_model_starts_afresh(
+    copy: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(copy, tmp_path / "out", COLOURS, "http://h/", registry)
+    index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
+    assert str(metadata_of(tmp_path / "out")[0]["url"]).startswith("http://other/")
+    (copy / "green00.txt").write_text("a field")
+    index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
+    assert metadata_of(tmp_path / "out")[0]["caption"] == "a field"
+    before = vectors_of(tmp_path / "out")
+    plain = colours.Colours.embed_images
+
+    def turned(self: colours.Colours, images: Sequence[Picture]) -> Embeddings:
+        return -plain(self, images)
+
+    monkeypatch.setattr(colours.Colours, "embed_images", turned)
+    monkeypatch.setattr(colours.Colours, "model_id", "turned-1")
+    index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
+    np.testing.assert_array_equal(vectors_of(tmp_path / "out"), -before)
+
+
+def test_a_folder_of_other_things_is_left_alone(
+    copy: Path, registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("precious")
+    with pytest.raises(DataError, match=r"holds 'thesis\.tex'"):
+        index(copy, tmp_path / "out", COLOURS, registry=registry)
+
+
+def test_a_pool_that_somebody_else_made_is_left_alone(
+    copy: Path, registry: Registry, tmp_path: Path
+) -> None:
+    vectors = tmp_path / "out" / "img_emb" / "img_emb_0.npy"
+    vectors.parent.mkdir(parents=True)
+    vectors.write_bytes(b"precious")
+    with pytest.raises(DataError, match=r"holds 'img_emb'"):
+        index(copy, tmp_path / "out", COLOURS, registry=registry)
+    assert vectors.read_bytes() == b"precious"
+
+
+def test_a_table_names_nothing_outside_the_pool(
+    copy: Path, registry: Registry, tmp_path: Path
+) -> None:
+    outside = (copy / "green00.png").rename(tmp_path / "outside.png")
+    inside = copy / "green01.png"
+    names = ["../outside.png", str(outside), "x/../../outside.png", str(inside), "green02.png", ""]
+    with (copy / "metadata.csv").open("w") as stream:
+        csv.writer(stream).writerows([["file"], *([name] for name in names)])
+        stream.write('""\n')
+    result = index(copy, tmp_path / "out", COLOURS, registry=registry)
+    rows = metadata_of(result.folder)
+    assert [row["image_path"] for row in rows] == [str(inside), "green02.png"]
+    skipped = pq.read_table(result.folder / "skipped")["reason"].to_pylist()
+    assert skipped == ["it lies outside the pool's folder"] * 3 + ["its row names no file"] * 2
+
+
+def test_damaged_tables_are_named(copy: Path, registry: Registry, tmp_path: Path) -> None:
+    (copy / "metadata.csv").write_bytes(b"file\n\xff.png\n")
+    with pytest.raises(DataError, match=r"metadata\.csv: not a CSV file in UTF-8"):
+        index(copy, tmp_path / "out", COLOURS, registry=registry)
+    (copy / "metadata.csv").rename(copy / "metadata.parquet")
+    with pytest.raises(DataError, match=r"metadata\.parquet: not a whole parquet file"):
+        index(copy, tmp_path / "out", COLOURS, registry=registry)
+    with pytest.raises(DataError, match=r"metadata\.parquet: not a whole parquet file"):
+        index(copy / "metadata.parquet", tmp_path / "out", COLOURS, registry=registry)
+
+
+def test_what_is_no_pool(registry: Registry, copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for source in (tmp_path / "empty", tmp_path / "nowhere"):
+        with pytest.raises(DataError, match=source.name):
+            index(source, tmp_path / "out", COLOURS, registry=registry)
+    (copy / "metadata.csv").write_text("picture,words\ngreen00.png,a field\n")
+    with pytest.raises(DataError, match=r"metadata\.csv: no column file .* picture, words"):
+        index(copy, tmp_path / "out", COLOURS, registry=registry)
+    with pytest.raises(ConfigError, match="no embedder named 'colour'"):
+        index(copy, tmp_path / "out", {"use": "colour"}, registry=registry)
+    with pytest.raises(ConfigError, match="index: 'use': .*string"):
+        index(copy, tmp_path / "out", {"use": 3}, registry=registry)
+
+
+def test_command_says_what_to_do_next(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Registry.discover([colours])
+    monkeypatch.setattr(Registry, "discover", lambda: found)
+    (copy / "green01.png").write_text("no picture")
+    out = tmp_path / "out"
+    args = ["index", str(copy), "--out", str(out), "--embedder", "colours"]
+    result = CliRunner().invoke(cli, args)
+    assert result.exit_code == 0, result.output
+    assert f"{out}: 9 images embedded with colours-1." in result.output
+    assert "1 could not be read" in result.output
+    assert f'use = "exact-scan", pool = "{out}"' in result.output

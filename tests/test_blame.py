@@ -1,0 +1,230 @@
+"""A stranger's component that misbehaves in a run is named, with its distribution, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from laion_eo.builtin.anchor_sources.images import FolderAnchors
+from laion_eo.builtin.augmenters import NoAugmenter
+from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
+from laion_eo.builtin.filters.min_size import MinSize
+from laion_eo.builtin.normalizers import NoNormalizer
+from laion_eo.builtin.publishers.folder import Folder
+from laion_eo.builtin.retrievers.exact_scan import ExactScan
+from laion_eo.builtin.scorers.similarity import ImageSimilarity
+from laion_eo.component import Component
+from laion_eo.errors import ConfigError, DataError, PluginError, RunError
+from laion_eo.hookspecs import hookimpl
+from laion_eo.kinds import KINDS
+from laion_eo.pipeline import plan, run
+from laion_eo.pools import index
+from laion_eo.registry import Registry
+from laion_eo.testing import colours
+from laion_eo.testing.colours import Colours, Letters
+from laion_eo.types import JSON, Anchor, Download, LanguageTags, Verdict
+
+
+def returning(base: type[Component], method: str, change: Callable[[Any], Any]) -> type[Component]:
+    """A component whose method returns something else than its base's."""
+
+    def changed(self: Any, *args: Any) -> Any:
+        return change(getattr(base, method)(self, *args))
+
+    return type("Stranger", (base,), {"name": "stranger", method: changed})
+
+
+def raising(base: type[Component], method: str) -> type[Component]:
+    def fall(value: Any) -> Any:
+        raise ZeroDivisionError("no luck\ntoday")
+
+    return returning(base, method, fall)
+
+
+def installed(cls: type[Component]) -> tuple[Registry, str]:
+    """A registry with the component in a plugin of the distribution theirs 1.2, and its table."""
+    kind = next(kind for kind in KINDS if issubclass(cls, kind.base))
+    registry = Registry.discover([colours])
+    hook = hookimpl(specname=kind.hook)(lambda: [cls])
+    registry.add(SimpleNamespace(**{kind.hook: hook}), "theirs", "their-package 1.2")
+    registry.entries.clear()
+    registry._collect()
+    return registry, kind.table
+
+
+def run_with(cls: type[Component], data: dict[str, JSON], out: Path) -> RunError:
+    """Run with the stranger in the place of its kind, and return what it raises."""
+    registry, table = installed(cls)
+    many = isinstance(data.get(table), list)
+    options = {} if many else dict(data.get(table, {}))
+    data[table] = [{"use": "stranger"}] if many else {**options, "use": "stranger"}
+    if many:
+        data["filters"] = data["filters"] if table == "filters" else []
+    with pytest.raises(RunError) as caught:
+        run(data, out, registry=registry)
+    return caught.value
+
+
+METHODS: list[tuple[type[Component], str]] = [
+    (FolderAnchors, "anchors"),
+    (FolderAnchors, "identity"),
+    (NoNormalizer, "normalize"),
+    (NoAugmenter, "augment"),
+    (Colours, "setup"),
+    (Colours, "embed_images"),
+    (ExactScan, "search_shard"),
+    (ExactScan, "lookup"),
+    (HttpDownloader, "download"),
+    (ImageSimilarity, "score"),
+    (Letters, "tag"),
+    (MinSize, "fit"),
+    (MinSize, "keep"),
+    (MinSize, "facts"),
+    (Folder, "publish"),
+]
+
+
+@pytest.mark.parametrize(("base", "method"), METHODS)
+def test_what_raises_is_named(
+    base: type[Component], method: str, run_data: dict[str, JSON], tmp_path: Path
+) -> None:
+    error = run_with(raising(base, method), run_data, tmp_path / "run")
+    assert str(error) == (
+        "'stranger' (plugin 'theirs' of their-package 1.2) raised ZeroDivisionError: no luck today"
+    )
+    assert isinstance(error.__cause__, ZeroDivisionError)
+    assert "in fall" in (tmp_path / "run" / "traceback.txt").read_text()
+
+
+def first(value: Iterator[Any]) -> Iterator[Any]:
+    yield from list(value)[:1]
+
+
+WRONG: list[tuple[type[Component], str, Callable[[Any], Any], str]] = [
+    (FolderAnchors, "anchors", lambda _: iter([1]), "Anchor or SkippedAnchor wanted, got int"),
+    (FolderAnchors, "anchors", lambda _: iter([Anchor("x")]), "needs pixels or a text"),
+    (NoNormalizer, "normalize", lambda made: made[1:], "4 pictures wanted, got 3"),
+    (NoNormalizer, "normalize", lambda made: [p / 255 for p in made], "of float64 (300, 300, 3)"),
+    (NoAugmenter, "augment", lambda _: [], "at least 1 pictures wanted, got 0"),
+    (NoAugmenter, "augment", lambda made: [p[..., 0] for p in made], "of uint8 (300, 300)"),
+    (Colours, "embed_images", lambda made: made[1:], "shape (4, 49) wanted, got (3, 49)"),
+    (Colours, "embed_images", lambda made: made[:, 1:], "shape (4, 49) wanted, got (4, 48)"),
+    (Colours, "embed_images", lambda made: made * 1.0 / 3, "length 1 wanted"),
+    (ExactScan, "search_shard", lambda made: made.ids, "neighbours of shape (4, 35) wanted"),
+    (ExactScan, "lookup", lambda made: made[1:], "rows"),
+    (ExactScan, "lookup", lambda made: made.select(["url"]), "without caption"),
+    (HttpDownloader, "download", first, "no answer for 34 URLs"),
+    (HttpDownloader, "download", lambda _: iter([Download("x", "ok")]), "not asked for"),  # type: ignore[arg-type]
+    (ImageSimilarity, "score", lambda made: made[1:], "a table of 8 rows wanted, got 7"),
+    (Letters, "tag", lambda made: list(made.codes), "LanguageTags wanted, got list"),
+    (Letters, "tag", lambda _: LanguageTags(["en"], np.ones(1, np.float32)), "tags wanted, got 1"),
+    (MinSize, "keep", lambda made: made.mask, "Verdict wanted, got ndarray"),
+    (MinSize, "keep", lambda _: Verdict(np.ones(1, bool), [""]), "verdicts wanted, got 1"),
+    (Folder, "publish", lambda _: None, "str wanted, got NoneType"),
+]
+
+
+@pytest.mark.parametrize(("base", "method", "change", "reason"), WRONG)
+def test_what_is_handed_over_is_checked(
+    base: type[Component],
+    method: str,
+    change: Callable[[Any], Any],
+    reason: str,
+    run_data: dict[str, JSON],
+    tmp_path: Path,
+) -> None:
+    message = str(run_with(returning(base, method, change), run_data, tmp_path / "run"))
+    assert message.startswith(
+        "'stranger' (plugin 'theirs' of their-package 1.2) broke its contract"
+    )
+    assert reason in message
+    assert "\n" not in message
+
+
+def test_the_innermost_component_is_named(run_data: dict[str, JSON], tmp_path: Path) -> None:
+    """image-similarity calls the embedder: it is the embedder that is broken."""
+    run_data["filters"] = []
+    run_data["scorers"] = [{"use": "text-similarity"}]
+    error = run_with(raising(Colours, "embed_texts"), run_data, tmp_path / "run")
+    assert str(error).startswith("'stranger' (plugin 'theirs' of their-package 1.2) raised")
+
+
+def test_an_error_for_the_user_passes(run_data: dict[str, JSON], tmp_path: Path) -> None:
+    def missing(value: Any) -> Any:
+        raise DataError("their data is missing: fetch it from them")
+
+    registry, table = installed(returning(NoNormalizer, "normalize", missing))
+    run_data[table] = {"use": "stranger"}
+    with pytest.raises(DataError, match="fetch it from them"):
+        run(run_data, tmp_path / "run", registry=registry)
+
+
+def test_our_own_bugs_keep_their_traceback(
+    run_data: dict[str, JSON], tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("laion_eo.pipeline.runner.fingerprint", bug)
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        run(run_data, tmp_path / "run", registry=registry)
+
+
+def test_a_hook_that_raises_is_named(run_data: dict[str, JSON], tmp_path: Path) -> None:
+    @hookimpl
+    def laion_eo_after_batch(stage: str) -> None:
+        raise KeyError(stage)
+
+    registry = Registry.discover([colours])
+    plugin = SimpleNamespace(laion_eo_after_batch=laion_eo_after_batch)
+    registry.add(plugin, "dashboard", "their-dashboard 3")
+    with pytest.raises(RunError) as caught:
+        run(run_data, tmp_path / "run", registry=registry)
+    assert str(caught.value) == (
+        "the hook laion_eo_after_batch (plugin 'dashboard' of their-dashboard 3) "
+        "raised KeyError: 'anchors'"
+    )
+
+
+def test_index_and_plan_name_it_too(run_data: dict[str, JSON], web: Path, tmp_path: Path) -> None:
+    registry, _ = installed(raising(Colours, "embed_images"))
+    with pytest.raises(RunError, match="'stranger' .*their-package 1.2. raised ZeroDivisionError"):
+        index(web, tmp_path / "pool", {"use": "stranger"}, registry=registry)
+    registry, table = installed(raising(ExactScan, "pool_size"))
+    run_data[table] = {**run_data[table], "use": "stranger"}
+    with pytest.raises(RunError, match="'stranger' .*their-package 1.2. raised ZeroDivisionError"):
+        plan(run_data, tmp_path / "run", registry=registry)
+
+
+def test_what_cannot_be_built_is_named(run_data: dict[str, JSON], tmp_path: Path) -> None:
+    registry, table = installed(raising(NoNormalizer, "__init__"))
+    run_data[table] = {"use": "stranger"}
+    with pytest.raises(PluginError) as caught:
+        run(run_data, tmp_path / "run", registry=registry)
+    assert str(caught.value) == (
+        "run: [normalizer] (normalizer 'stranger'): plugin 'theirs' of their-package 1.2 "
+        "cannot build it: ZeroDivisionError: no luck today."
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "owner"), [("caption", "every run"), ("image_similarity", "'image-similarity'")]
+)
+def test_a_column_is_made_once(
+    column: str, owner: str, run_data: dict[str, JSON], tmp_path: Path
+) -> None:
+    cls = type(
+        "Stranger",
+        (ImageSimilarity,),
+        {"name": "stranger", "columns": pa.schema([(column, pa.float32())])},
+    )
+    registry, table = installed(cls)
+    run_data[table] = [{"use": "image-similarity"}, {"use": "stranger"}]
+    with pytest.raises(ConfigError, match=f"their-package 1.2.*'{column}', which {owner}"):
+        run(run_data, tmp_path / "run", registry=registry)
