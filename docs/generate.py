@@ -1,4 +1,4 @@
-"""Writes the reference pages from the code: ``python docs/generate.py``.
+"""Writes the reference pages and the pictures from the code: ``python docs/generate.py``.
 
 With ``--check`` it writes nothing and fails where a page is not what the code says.
 """
@@ -12,6 +12,7 @@ from inspect import cleandoc, getdoc, isfunction, signature
 from pathlib import Path
 
 import click
+import draw
 from kind_pages import every_suite, kind_page, list_of_fixtures, list_of_kinds
 
 from laion_eo import hookspecs
@@ -113,6 +114,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "components.md": components,
     "plugins/README.md": plugin_guide,
     **{f"plugins/{kind.name}.md": partial(kind_page, kind) for kind in KINDS},
+    "images/data.svg": draw.data,
+    "images/layers.svg": draw.layers,
 }
 
 
@@ -126,6 +129,7 @@ def main() -> int:
         if check and (not path.is_file() or path.read_text("utf-8") != text):
             stale.append(name)
         elif not check:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, "utf-8")
     if stale:
         print(f"not what the code says: {', '.join(stale)}; run python docs/generate.py")

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 
 from laion_eo import hookspecs
 from laion_eo.kinds import KINDS
+from laion_eo.pipeline.stages import STAGES
 from laion_eo.registry import Registry
 from laion_eo.scaffold import render
 
@@ -23,7 +25,15 @@ HOOKS = {
     for name, function in vars(hookspecs).items()
     if name.startswith("laion_eo_") and inspect.isfunction(function)
 }
-PAGES = ("hooks.md", "commands.md", "columns.md", "components.md", "plugins/README.md")
+PAGES = (
+    "hooks.md",
+    "commands.md",
+    "columns.md",
+    "components.md",
+    "plugins/README.md",
+    "images/data.svg",
+    "images/layers.svg",
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +96,40 @@ def test_the_guides_hooks_have_the_right_arguments(generate: ModuleType) -> None
     module = ModuleType("guide")
     exec(compile(block, "README.md", "exec"), vars(module))
     assert not Registry.load([module]).broken
+
+
+def test_the_picture_has_every_stage_and_kind(generate: ModuleType) -> None:
+    picture = ElementTree.fromstring(generate.draw.data())
+    texts = {"".join(text.itertext()) for text in picture.iter("{http://www.w3.org/2000/svg}text")}
+    assert {stage.name for stage in STAGES} | {kind.name for kind in KINDS} <= texts
+
+
+def test_a_stage_that_the_picture_does_not_know_is_an_error(
+    generate: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(generate.draw.SAID, STAGES[0].name)
+    with pytest.raises(ValueError, match=f"the stages: {STAGES[0].name}$"):
+        generate.draw.data()
+
+
+def test_the_picture_has_every_module_of_the_layers(generate: ModuleType) -> None:
+    """The layers are import-linter's; what no layer names, it would not check."""
+    drawn = {name for row in generate.draw.layer_rows() for name in row}
+    package = TESTS.parent / "laion_eo"
+    modules = {path.stem for path in package.glob("*.py") if not path.stem.startswith("__")}
+    folders = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert drawn == modules | folders
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "decisions/README.md"])
+def test_links_of_the_page_lead_somewhere(page: str) -> None:
+    text = (DOCS / page).read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert links
+    assert [link for link in links if not ((DOCS / page).parent / link).exists()] == []
+
+
+def test_every_decision_is_in_the_index() -> None:
+    pages = {path.name for path in (DOCS / "decisions").glob("0*.md")}
+    listed = re.findall(r"\]\((0[^)]+)\)", (DOCS / "decisions" / "README.md").read_text("utf-8"))
+    assert sorted(pages) == listed
