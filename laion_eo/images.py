@@ -1,4 +1,4 @@
-"""Looking at image files that strangers made: what they are, and their pixels.
+"""Third-party image files: what they are, from the header alone, and their pixels.
 
 Only the formats of :data:`FORMATS` are opened, sizes are checked before a pixel is decoded, and
 metadata is ignored but for the EXIF orientation.
@@ -31,7 +31,7 @@ EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
 MAX_PIXELS = 178_956_970
 """Pillow's own limit; the largest images of LAION-EO (section 2.4) stay below it."""
 MAX_SIDE = 4096
-"""Longer sides are scaled down on decoding, far above what any embedder looks at."""
+"""Longer sides are scaled down on decoding; no embedder takes more than a fraction of that."""
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -87,7 +87,7 @@ def inspect_image(content: bytes, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """Read the header of an image.
 
     Args:
-        content: The whole file.
+        content: The complete file.
         max_pixels: Larger images are refused.
 
     Raises:
@@ -95,7 +95,7 @@ def inspect_image(content: bytes, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """
     with _opened(content, max_pixels) as image:
         width, height = image.size
-        if isinstance(image, TiffImageFile):  # some releases of Pillow have turned its size already
+        if isinstance(image, TiffImageFile):  # some releases of Pillow turn its size on opening
             width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
         if _orientation(image) >= 5:
             width, height = height, width
@@ -108,7 +108,7 @@ def decode_image(content: bytes, max_pixels: int = MAX_PIXELS, max_side: int = M
     Transparency is laid on white, as a web page would show it.
 
     Args:
-        content: The whole file.
+        content: The complete file.
         max_pixels: Larger images are refused.
         max_side: A longer side is scaled down to this many pixels.
 
@@ -116,17 +116,13 @@ def decode_image(content: bytes, max_pixels: int = MAX_PIXELS, max_side: int = M
         ImageError: Not an image, damaged, or too large.
     """
     with _opened(content, max_pixels) as image:
-        try:
-            # Pillow itself turns a TIFF.
-            turn = None if image.format == "TIFF" else _UPRIGHT.get(_orientation(image))
-            if image.mode[0] not in "IF":  # Pillow cannot scale these down
-                image.thumbnail((max_side, max_side), Image.Resampling.BOX)
-            shown = _on_white(image)
-            shown.thumbnail((max_side, max_side), Image.Resampling.BOX)
-            return np.asarray(shown if turn is None else shown.transpose(turn))
-        except _DAMAGE as error:
-            reason = f"damaged {image.format}: {error}"
-            raise ImageError(DownloadStatus.NOT_AN_IMAGE, reason) from None
+        # Pillow itself turns a TIFF.
+        turn = None if image.format == "TIFF" else _UPRIGHT.get(_orientation(image))
+        if image.mode[0] not in "IF":  # Pillow cannot scale these down
+            image.thumbnail((max_side, max_side), Image.Resampling.BOX)
+        shown = _on_white(image)
+        shown.thumbnail((max_side, max_side), Image.Resampling.BOX)
+        return np.asarray(shown if turn is None else shown.transpose(turn))
 
 
 def read_image(path: Path) -> Picture:
@@ -135,7 +131,7 @@ def read_image(path: Path) -> Picture:
 
 
 class _Silence:
-    """Keeps what Pillow and rasterio say of odd files from the user, while any thread is inside.
+    """Keeps Pillow's and rasterio's words about odd files from the user, while a thread is inside.
 
     What matters of it comes as exceptions, which say it once, with the file's name. The filters of
     warnings and the levels of loggers belong to the whole process: were each thread to put back
@@ -179,7 +175,11 @@ silenced = _Silence()
 @contextmanager
 def _opened(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
     with silenced, _checked(content, max_pixels) as image:
-        yield image
+        try:
+            yield image
+        except _DAMAGE as error:
+            reason = f"damaged {image.format}: {error}"
+            raise ImageError(DownloadStatus.NOT_AN_IMAGE, reason) from None
 
 
 def _checked(content: bytes, max_pixels: int) -> Image.Image:
@@ -203,7 +203,7 @@ def _checked(content: bytes, max_pixels: int) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1, which is upright, where there is none."""
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & image.info.keys():
-        return 1  # getexif would decode the whole picture to look behind it
+        return 1  # getexif would decode the whole picture to reach a chunk behind it
     try:
         value = image.getexif().get(_ORIENTATION)
     except _DAMAGE:

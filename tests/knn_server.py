@@ -14,7 +14,8 @@ import numpy as np
 
 from laion_eo.types import Embeddings
 
-Reply = tuple[int, str, bytes]
+Reply = tuple[int, str, bytes] | tuple[int, str, bytes, dict[str, str]]
+"""Status code, content type, body; perhaps further headers."""
 
 
 class Server(ThreadingHTTPServer):
@@ -70,10 +71,13 @@ class Handler(BaseHTTPRequestHandler):
         hits = [{"id": int(i), "similarity": float(scores[i])} for i in best]
         return 200, "application/json", json.dumps(hits).encode()
 
-    def _send(self, status: int, kind: str, content: bytes) -> None:
+    def _send(
+        self, status: int, kind: str, content: bytes, headers: dict[str, str] | None = None
+    ) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
+        named = {"Content-Type": kind, "Content-Length": str(len(content)), **(headers or {})}
+        for name, value in named.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 

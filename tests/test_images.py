@@ -4,12 +4,14 @@ import io
 import logging
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fakes.odd_pictures import encoded, png_bomb
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from laion_eo.images import FORMATS, ImageError, decode_image, inspect_image, read_image, silenced
@@ -165,9 +167,9 @@ def test_truncated_picture_has_a_size_but_no_pixels(kind: str) -> None:
     ],
 )
 def test_what_is_no_picture_says_how_it_begins(content: bytes, says: str) -> None:
-    for look in (inspect_image, decode_image):
+    for read in (inspect_image, decode_image):
         with pytest.raises(ImageError) as error:
-            look(content)
+            read(content)
         assert error.value.status == DownloadStatus.NOT_AN_IMAGE
         assert says in str(error.value)
         assert "\n" not in str(error.value)
@@ -176,9 +178,9 @@ def test_what_is_no_picture_says_how_it_begins(content: bytes, says: str) -> Non
 def test_bomb_is_refused_by_its_header() -> None:
     bomb = png_bomb()
     assert len(bomb) < 200
-    for look in (inspect_image, decode_image):
+    for read in (inspect_image, decode_image):
         with pytest.raises(ImageError) as error:
-            look(bomb)
+            read(bomb)
         assert error.value.status == DownloadStatus.TOO_MANY_PIXELS
 
 
@@ -241,6 +243,27 @@ def test_read_image_reads_a_file(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.jpg").shape == (40, 60, 3)
 
 
+SMALL = {kind: encoded(kind, (30, 20)) for kind in FORMATS}
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.sampled_from(FORMATS).flatmap(
+            lambda kind: st.tuples(st.just(SMALL[kind][:12]), st.binary(max_size=200)).map(b"".join)
+        ),
+        st.sampled_from(FORMATS).flatmap(
+            lambda kind: st.integers(0, len(SMALL[kind])).map(lambda size: SMALL[kind][:size])
+        ),
+    )
+)
+def test_any_bytes_are_a_picture_or_an_image_error(content: bytes) -> None:
+    for read in (inspect_image, decode_image):
+        with suppress(ImageError):
+            read(content)
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_damage_of_any_kind_is_an_image_error(
     kind: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
@@ -254,9 +277,9 @@ def test_damage_of_any_kind_is_an_image_error(
             for place in rng.integers(0, min(len(sound), 300), 4):
                 damaged[place] = rng.integers(0, 256)
             content = bytes(damaged[: len(sound) if attempt % 2 else rng.integers(len(sound))])
-            for look in (inspect_image, decode_image):
+            for read in (inspect_image, decode_image):
                 try:
-                    look(content)
+                    read(content)
                 except ImageError:
                     refused += 1
     assert refused > 50

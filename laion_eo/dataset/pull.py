@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from laion_eo.dataset.checkout import keep
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.hub.cards import BARE_NAME
-from laion_eo.hub.client import connect, hub_errors, patiently
+from laion_eo.hub.client import connect, hub_errors, with_retries
 
 if TYPE_CHECKING:
     from laion_eo.dataset.builder import LaionEOConfig
@@ -109,7 +109,7 @@ def newest_pulled(config: str, cache_dir: str | None = None) -> str | None:
 def _commit(place: LaionEOConfig, what: str) -> str:
     """Return the commit that a revision stands for, and see that the configuration is there."""
     api = connect()
-    info = patiently(
+    info = with_retries(
         lambda: api.repo_info(place.repo, repo_type="dataset", revision=place.revision), what
     )
     folders = sorted({s.rfilename.split("/")[0] for s in info.siblings if "/" in s.rfilename})
@@ -126,7 +126,7 @@ def _checked(call: Callable[[], T], what: str) -> T:
     from datasets.exceptions import DatasetGenerationError
 
     try:
-        return patiently(call, what)
+        return with_retries(call, what)
     except DatasetGenerationError as error:
         raise DataError(f"{what}: {error.__cause__ or error}") from error
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Calls to the Hub: tried again where that helps, and one clear line where it does not."""
+"""Calls to the Hub: retried where that helps, and one clear line where it does not."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from laion_eo.errors import ConfigError, LaionEOError, RunError
+from laion_eo.retrying import RetryPolicy, retry_after
 from laion_eo.version import __version__
 
 logger = logging.getLogger("laion_eo")
 
 T = TypeVar("T")
-TRIES = 5
-LONGEST_WAIT = 600.0
-"""Seconds; a Hub that asks for more patience gets none."""
-LOST = 0
+POLICY = RetryPolicy(tries=5, first_wait=1.0, longest_wait=600.0)
+"""Waits of 1, 2, 4 and 8 seconds, or what the Hub asks for, up to ten minutes."""
+NO_ANSWER = 0
 """Stands for a connection that broke, or never was, among the status codes."""
-PASSING = frozenset({LOST, 409, 412, 429, 500, 502, 503, 504})
+TRANSIENT = frozenset({NO_ANSWER, 409, 412, 429, 500, 502, 503, 504})
+"""Status codes after which a retry may succeed."""
 NOT_DONE = frozenset({409, 412, 429})
 """Of these, the ones that say for sure that the request was not carried out."""
 _LOGIN = "log in with `hf auth login`, or set HF_TOKEN to a token that may write there"
@@ -47,13 +48,13 @@ def hub_errors() -> tuple[type[Exception], ...]:
     return (known[-1], LocalEntryNotFoundError, json.JSONDecodeError)
 
 
-def patiently(call: Callable[[], T], what: str, again: Collection[int] = PASSING) -> T:
-    """Call the Hub, up to five times; waits as long as the Hub asks, else 1, 2, 4, 8 seconds.
+def with_retries(call: Callable[[], T], what: str, on: Collection[int] = TRANSIENT) -> T:
+    """Call the Hub, and retry as :data:`POLICY` says.
 
     Args:
         call: Makes the calls, from the start each time.
         what: What is asked of which repository, for messages: ``"org/name: releasing"``.
-        again: Statuses that are worth another try.
+        on: Statuses that are worth a retry.
 
     Raises:
         ConfigError: The Hub refuses: token, rights, names, metadata.
@@ -61,20 +62,21 @@ def patiently(call: Callable[[], T], what: str, again: Collection[int] = PASSING
     """
     # The client wraps failed uploads in a RuntimeError.
     errors: tuple[type[Exception], ...] = (*hub_errors(), RuntimeError)
-    for attempt in range(1, TRIES + 1):
+    failed = 0
+    while True:
         try:
             return call()
         except errors as error:
             fault = _cause(error)
             if fault is None:
                 raise
-            status, wait = _look_at(fault)
-            wait = wait if wait is not None else 2.0 ** (attempt - 1)
-            if status not in again or attempt == TRIES or wait > LONGEST_WAIT:
-                raise _explain(fault, status, what, attempt) from error
-            logger.warning("%s: %s; trying again in %g s", what, _short(fault, status), wait)
+            failed += 1
+            status, asked = _status_and_wait(fault)
+            wait = POLICY.wait(failed, asked) if status in on else None
+            if wait is None:
+                raise _explain(fault, status, what, failed) from error
+            logger.warning("%s: %s; retrying in %.3g s", what, _short(fault, status), wait)
             time.sleep(wait)
-    raise AssertionError("the last try returns or raises")
 
 
 def _cause(error: Exception) -> Exception | None:
@@ -84,13 +86,12 @@ def _cause(error: Exception) -> Exception | None:
     return error.__cause__ if isinstance(error.__cause__, hub_errors()) else None
 
 
-def _look_at(error: Exception) -> tuple[int, float | None]:
-    """Return an error's HTTP status (LOST without one) and the seconds that the Hub asks for."""
+def _status_and_wait(error: Exception) -> tuple[int, float | None]:
+    """Return an error's HTTP status, or NO_ANSWER, and the seconds that the Hub asks to wait."""
     response = getattr(error, "response", None)
     if response is None:
-        return LOST, None
-    after = str(response.headers.get("Retry-After", ""))
-    return int(response.status_code), float(after) if after.isdigit() else None
+        return NO_ANSWER, None
+    return int(response.status_code), retry_after(response.headers.get("Retry-After"))
 
 
 def _short(error: Exception, status: int) -> str:
@@ -111,10 +112,12 @@ def _explain(error: Exception, status: int, what: str, tries: int) -> LaionEOErr
     if status == 412:
         return RunError(f"{what}: the repository kept changing meanwhile; run the command again.")
     if status == 409:
-        return RunError(f"{what}: {short}, something else is going on there; run it again later.")
+        return RunError(
+            f"{what}: {short}, another change is in progress there; run it again later."
+        )
     if status == 429:
         return RunError(f"{what}: {short}, too many requests; run the command again later.")
-    if status == LOST or status >= 500:
+    if status == NO_ANSWER or status >= 500:
         return RunError(f"{what}: {short}, {tries} times; run the same command again later.")
     message = " ".join(str(getattr(error, "server_message", None) or error).split())
     return ConfigError(f"{what}: {short}: {message}")

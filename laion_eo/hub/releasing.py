@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from laion_eo.config import Model
 from laion_eo.errors import ConfigError, RunError
 from laion_eo.hub.cards import CARD, CROISSANT, extend_section, load_from, merge_cards
-from laion_eo.hub.client import NOT_DONE, PASSING, connect, hub_errors, patiently
+from laion_eo.hub.client import NOT_DONE, TRANSIENT, connect, hub_errors, with_retries
 from laion_eo.kinds import Release
 
 FIGURES = "figures"
@@ -97,7 +97,7 @@ class Releaser:
                 for (or the other way round), or its card is not ours.
             RunError: The Hub cannot be reached.
         """
-        return patiently(lambda: self._plan(connect(), release), f"{self.options.repo}: reading")
+        return with_retries(lambda: self._plan(connect(), release), f"{self.options.repo}: reading")
 
     def release(self, release: Release) -> Published:
         """Release the dataset.
@@ -110,10 +110,10 @@ class Releaser:
         api = connect()
         # A request whose answer was lost may have been carried out. Doing it again is harmless:
         # the next try builds on the new state. But a pull request would be opened twice.
-        again = NOT_DONE if self.options.pull_request else PASSING
+        again = NOT_DONE if self.options.pull_request else TRANSIENT
         what = f"{self.options.repo}: releasing {release.config}"
-        patiently(lambda: self._make_repo(api), f"{self.options.repo}: making the repository")
-        commit = patiently(lambda: self._commit(api, self._plan(api, release)), what, again)
+        with_retries(lambda: self._make_repo(api), f"{self.options.repo}: making the repository")
+        commit = with_retries(lambda: self._commit(api, self._plan(api, release)), what, again)
         url = commit.pr_url or commit.commit_url
         if self.options.tag:
             self._tag(api, commit.oid)
@@ -198,7 +198,7 @@ class Releaser:
                 api.create_tag(repo, tag=tag, **place)
 
         try:
-            patiently(make, f"{repo}: tagging {commit} as {tag}", PASSING - {409})
+            with_retries(make, f"{repo}: tagging {commit} as {tag}", TRANSIENT - {409})
         except (ConfigError, RunError) as error:
             raise type(error)(
                 f"{error} The files are committed; only the tag is missing."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
@@ -12,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from laion_eo.component import Component
+from laion_eo.digests import HashedBytes
 from laion_eo.errors import RunError
 from laion_eo.images import FORMATS
 from laion_eo.types import (
@@ -164,7 +164,8 @@ def check_lookup(component: Component, value: pa.Table, rows: int) -> pa.Table:
 def check_download(component: Component, value: Download, asked: Collection[str]) -> Download:
     """Return the end of a download if it is one that was asked for and is what it says.
 
-    Its ``sha256`` and ``format`` name a file of the run directory, so they are not taken on trust.
+    Its ``sha256`` and ``format`` name a file of the run directory, and a filter may judge it by its
+    ``md5``, so they are not taken on trust. Bytes that hashed themselves are not hashed again.
 
     Raises:
         RunError: It is of another URL, or of one that was answered already, or its content, size,
@@ -183,8 +184,11 @@ def check_download(component: Component, value: Download, asked: Collection[str]
             component,
             f"{value.url!r} is {value.status} but lacks its bytes, size or a known format",
         )
-    if value.sha256 != hashlib.sha256(value.content or b"").hexdigest():
+    content = HashedBytes.of(value.content or b"")
+    if value.sha256 != content.sha256:
         raise fail(component, f"{value.url!r}: the sha256 is not that of its bytes")
+    if value.md5 is not None and value.md5 != content.md5:
+        raise fail(component, f"{value.url!r}: the md5 is not that of its bytes")
     return value
 
 

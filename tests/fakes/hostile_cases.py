@@ -136,7 +136,7 @@ FILES = [
     _file(
         "truncated-thumbnail",
         S.TRUNCATED,
-        "half a JPEG, whole thumbnail",
+        "half a JPEG, a complete thumbnail",
         files.jpeg_with_thumbnail()[:-2000],
     ),
     _file("truncated-png", S.TRUNCATED, "half a PNG", PNG[: len(PNG) // 2]),
@@ -226,7 +226,7 @@ CODES = [
     ),
 ]
 
-WISHES = [
+OPT_OUTS = [
     Case("noai", S.X_ROBOTS_TAG, "X-Robots-Tag: noai", body(JPEG, 200, "X-Robots-Tag: noai")),
     Case(
         "noimageai",
@@ -253,5 +253,5 @@ WISHES = [
     Case("robots-disallowed", S.ROBOTS_TXT, "disallowed in robots.txt", body(JPEG), None),
 ]
 
-CASES: tuple[Case, ...] = (*SOUND, *FILES, *WIRE, *CODES, *WISHES)
+CASES: tuple[Case, ...] = (*SOUND, *FILES, *WIRE, *CODES, *OPT_OUTS)
 """Every case, each under a name of its own."""

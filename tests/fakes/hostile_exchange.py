@@ -33,7 +33,7 @@ class Exchange:
         await self.writer.drain()
 
     async def reply(self, body: bytes, code: int = 200, *headers: str) -> None:
-        """Send a whole, correct answer.
+        """Send a complete, correct answer.
 
         Args:
             body: The body.
@@ -63,8 +63,8 @@ class Case:
         behave: Does it.
         http_code: The code that the download notes.
         size: (width, height) that it notes, where there is an image.
-        host: The name that the case needs to be reached by: what one host did must not be held
-            against the others.
+        host: The name that the case is reached by: the rate limits of one host must not hit
+            the others.
         scheme: ``http``, or ``https`` for what is no TLS at all.
     """
 

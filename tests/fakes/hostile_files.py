@@ -1,4 +1,4 @@
-"""Files that strangers' servers send: sound ones of every kind, damaged ones, and traps."""
+"""Files that third-party servers send: sound ones of every kind, damaged ones, and traps."""
 
 from __future__ import annotations
 
@@ -45,6 +45,36 @@ def encoded(image: Image.Image, kind: str, **options: JSON) -> bytes:
     return stream.getvalue()
 
 
+def smooth(size: tuple[int, int] = (200, 150)) -> Image.Image:
+    """Return a picture that compresses as photographs do."""
+    x, y = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
+    return Image.fromarray(np.stack([x, y, (x + y) / 2], -1).astype(np.uint8))
+
+
+def variants(kind: str) -> list[bytes]:
+    """Return files of one format, as different encoders and options write them.
+
+    Args:
+        kind: JPEG, PNG, GIF, WEBP, TIFF or AVIF.
+    """
+    images = [photo(), smooth(), smooth().convert("L"), smooth((17, 300))]
+    found = [encoded(image, kind) for image in images]
+    if kind == "JPEG":
+        found += [
+            encoded(smooth(), kind, progressive=True, optimize=True),
+            jpeg_with_thumbnail(),
+            rotated_jpeg(6),
+        ]
+    if kind == "PNG":
+        found += [encoded(smooth().convert("P"), kind), encoded(Image.new("1", (40, 40)), kind)]
+    if kind == "TIFF":
+        options = ("raw", "tiff_lzw", "tiff_deflate", "jpeg")
+        found += [encoded(smooth((900, 900)), kind, compression=name) for name in options]
+    if kind == "WEBP":
+        found += [encoded(smooth(), kind, lossless=True), encoded(smooth().convert("RGBA"), kind)]
+    return found
+
+
 def rotated_jpeg(orientation: int) -> bytes:
     """Return a JPEG, 96 x 64 as stored, whose EXIF says how to turn it (1 to 8)."""
     exif = Image.Exif()
@@ -53,12 +83,12 @@ def rotated_jpeg(orientation: int) -> bytes:
 
 
 def jpeg_with_thumbnail() -> bytes:
-    """Return a JPEG that carries a whole JPEG in its metadata, as cameras write them."""
+    """Return a JPEG that carries a complete JPEG in its metadata, as cameras write them."""
     inner = encoded(photo(1, (32, 32)), "JPEG")
     body = b"Exif\0\0" + inner
     segment = b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
-    whole = encoded(photo(), "JPEG")
-    return whole[:2] + segment + whole[2:]
+    outer = encoded(photo(), "JPEG")
+    return outer[:2] + segment + outer[2:]
 
 
 def animation(kind: str) -> bytes:
@@ -92,10 +122,10 @@ def png_text_bomb() -> bytes:
 
 def jpeg_bomb() -> bytes:
     """Return a JPEG whose header says 65,500 x 65,500 pixels."""
-    whole = bytearray(encoded(photo(), "JPEG"))
-    place = whole.index(b"\xff\xc0")
-    struct.pack_into(">HH", whole, place + 5, 65_500, 65_500)
-    return bytes(whole)
+    content = bytearray(encoded(photo(), "JPEG"))
+    frame = content.index(b"\xff\xc0")
+    struct.pack_into(">HH", content, frame + 5, 65_500, 65_500)
+    return bytes(content)
 
 
 def gzip_bomb(unpacked: int = 2**30) -> bytes:

@@ -31,7 +31,7 @@ def redirect(target: str) -> Behaviour:
 
 
 def chunked(data: bytes) -> bytes:
-    """Return a whole answer in one chunk."""
+    """Return a complete answer in one chunk."""
     lead = head(200, "Transfer-Encoding: chunked")
     return lead + f"{len(data):x}\r\n".encode() + data + b"\r\n0\r\n\r\n"
 
@@ -73,7 +73,7 @@ async def _reset_in_body(exchange: Exchange) -> None:
 
 
 def _endless(start: bytes) -> Behaviour:
-    """Return the behaviour of a server that goes on for ever: with comments, were it a JPEG."""
+    """Return the behaviour of a server that never ends: a JPEG with ever more comments."""
     comment = b"\xff\xfe\xff\xff" + bytes(65_533)
 
     async def behave(exchange: Exchange) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from fakes.hub_state import Fault, LoopbackHub
@@ -37,7 +39,7 @@ STEPS = {
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("kind", ["500", "closed", "closed after"])
-def test_passing_fault_ends_in_success(
+def test_transient_fault_ends_in_success(
     hub: LoopbackHub, make_run: MakeRun, step: str, kind: str
 ) -> None:
     status = 500 if kind == "500" else 0
@@ -59,6 +61,26 @@ def test_retry_after_is_waited_for(
     assert max(waits) in (7, 8)  # the client of the Hub adds a second
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_may_be_a_date(
+    hub: LoopbackHub, make_run: MakeRun, status: int, waits: list[float]
+) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=300), usegmt=True)
+    hub.faults.append(Fault(*STEPS["commit"], status=status, headers={"Retry-After": date}))
+    publish(make_run(), tag="v1")
+    assert len(hub.repos[REPO].history("main")) == 2
+    # Less what the machine took meanwhile; without the date, waits of a second would do.
+    assert 60 < max(waits) <= 301
+
+
+def test_waits_without_a_word_of_the_hub_double(
+    hub: LoopbackHub, make_run: MakeRun, waits: list[float]
+) -> None:
+    hub.faults.append(Fault(*STEPS["commit"], status=500, times=4))
+    publish(make_run())
+    assert waits == [1.0, 2.0, 4.0, 8.0]
+
+
 def test_too_long_a_wait_is_refused(hub: LoopbackHub, make_run: MakeRun) -> None:
     hub.faults.append(Fault(*STEPS["commit"], status=429, headers={"Retry-After": "86400"}))
     with pytest.raises(RunError, match="429, too many requests; run the command again later"):
@@ -67,7 +89,7 @@ def test_too_long_a_wait_is_refused(hub: LoopbackHub, make_run: MakeRun) -> None
 
 
 @pytest.mark.parametrize("status", [409, 412])
-def test_conflict_is_tried_again(hub: LoopbackHub, make_run: MakeRun, status: int) -> None:
+def test_conflict_is_retried(hub: LoopbackHub, make_run: MakeRun, status: int) -> None:
     hub.faults.append(Fault(*STEPS["commit"], status=status))
     publish(make_run())
     assert len(hub.repos[REPO].history("main")) == 2
@@ -79,7 +101,7 @@ def test_conflict_is_tried_again(hub: LoopbackHub, make_run: MakeRun, status: in
         (("preupload", 401), ConfigError, "401, not logged in or a bad token: log in with"),
         (("commit", 403), ConfigError, "403, the token may not do that"),
         (("commit", 404), ConfigError, "404, no such repository"),
-        (("commit", 409), RunError, "409, something else is going on"),
+        (("commit", 409), RunError, "409, another change is in progress"),
         (("commit", 412), RunError, "kept changing"),
         (("commit", 429), RunError, "429, too many requests"),
         (("commit", 500), RunError, "500, 5 times; run the same command again"),

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from laion_eo.builtin.augmenters import NoAugmenter
 from laion_eo.component import ComponentConfig, Context
+from laion_eo.digests import HashedBytes
 from laion_eo.errors import RunError
 from laion_eo.kinds.contract import (
     check_anchor,
@@ -17,7 +20,7 @@ from laion_eo.kinds.contract import (
     check_table,
     check_tags,
 )
-from laion_eo.types import JSON, Anchor, Download, LanguageTags, Neighbors
+from laion_eo.types import JSON, Anchor, Download, DownloadStatus, LanguageTags, Neighbors
 
 SOMEBODY = NoAugmenter(ComponentConfig(), Context())
 
@@ -89,6 +92,21 @@ def test_metadata_is_strings() -> None:
 def test_a_download_ends_in_a_known_way() -> None:
     with pytest.raises(RunError, match="a DownloadStatus wanted, got 'fine'"):
         check_download(SOMEBODY, Download("x", "fine"), ["x"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("content", [b"an image", HashedBytes(b"an image")])
+@pytest.mark.parametrize("name", ["sha256", "md5"])
+def test_the_digests_of_a_download_are_those_of_its_bytes(content: bytes, name: str) -> None:
+    """A file is named by the one, and an allow-list may be matched on the other."""
+    good = HashedBytes(b"an image")
+    image = Download("x", DownloadStatus.OK, content=content, sha256=good.sha256, md5=good.md5,
+                     width=1, height=1, format="PNG")  # fmt: skip
+    assert check_download(SOMEBODY, image, ["x"]) is image
+    other = replace(image, **{name: getattr(HashedBytes(b"another"), name)})
+    with pytest.raises(RunError, match=f"the {name} is not that of its bytes"):
+        check_download(SOMEBODY, other, ["x"])
+    if name == "md5":
+        check_download(SOMEBODY, replace(image, md5=None), ["x"])
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ class AllowListFilter(Filter):
 
         Attributes:
             path: Parquet file, or a folder of them, with a column ``url``, ``md5`` or ``sha256``;
-                the first of them that is there counts.
+                the first of them that is there counts. An empty list is an error.
         """
 
         path: RunPath
@@ -36,11 +36,19 @@ class AllowListFilter(Filter):
     config: Config
 
     def identity(self) -> JSON:
-        """Return the names, sizes and times of the list's files."""
+        """Return the names, sizes and times of the list's files.
+
+        Raises:
+            DataError: The list is missing, empty or of another shape.
+        """
         return files_identity(AllowList(self.config.path).files)
 
     def fit(self, table: pa.Table) -> None:
-        """Read the list once, for the values of the table."""
+        """Read the list once, for the values of the table.
+
+        Raises:
+            DataError: The list is missing, empty or damaged.
+        """
         allowed = AllowList(self.config.path)
         self._column = allowed.column
         values = table[self._column].drop_null().to_pylist()
@@ -50,8 +58,9 @@ class AllowListFilter(Filter):
         """Judge ``url``, ``md5`` or ``sha256``, whichever the list has."""
         values = batch[self._column].to_pylist()
         mask = np.array([value in self._listed for value in values], dtype=bool)
+        # A row without the value cannot be on the list: null is no member of it.
         return Verdict(mask, [f"{self._column} {value} is not listed" for value in values])
 
     def facts(self) -> dict[str, JSON]:
-        """Return what rows were told by, and how many are listed."""
+        """Return what rows were matched on, and how many are listed."""
         return {"by": self._column, "listed": len(self._listed)}

@@ -1,32 +1,40 @@
-"""Asks a JSON service many questions: a few at a time, patiently, and each only once."""
+"""Asks a JSON service many questions: a few at a time, with retries, and each only once."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from laion_eo.builtin.event_loop import in_thread
 from laion_eo.errors import DataError, RunError
 from laion_eo.files import write_atomically
+from laion_eo.retrying import RetryPolicy, retry_after
 from laion_eo.types import JSON
 
 Answer = TypeVar("Answer")
-AGAIN = (408, 425, 429, 500, 502, 503, 504)
-"""Statuses after which another try may succeed."""
-FIRST_PAUSE = 0.5
-"""Seconds before the second try; doubled from try to try."""
+TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
+"""Status codes after which a retry may succeed."""
 
 
 class BadAnswerError(Exception):
-    """An answer that cannot be believed; the message says why."""
+    """An answer that cannot be believed; the message says why.
+
+    Attributes:
+        wait: Seconds that the service asks us to wait before a retry, if it says so.
+    """
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
 
 
 class _RefusedError(Exception):
-    """The service will not answer, however often it is asked."""
+    """The service refuses to answer, however often it is asked."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class Cache:
             return None
 
     def put(self, url: str, question: Question, answer: JSON) -> None:
-        """Keep an answer; the file appears whole or not at all."""
+        """Keep an answer; the file appears complete or not at all."""
         if (file := self._file(url, question)) is not None:
             write_atomically(file, json.dumps(answer).encode())
 
@@ -79,11 +87,12 @@ class JsonService:
 
     Attributes:
         url: Without the slash at its end.
-        concurrency: Questions under way at a time.
+        concurrency: Questions in progress at a time.
         timeout: Seconds for one try.
-        retries: Tries after the first.
+        policy: How often a question is asked, and after which waits.
         max_bytes: A longer answer is not believed.
         cache: Where answers are kept.
+        sleep: Waits so many seconds before a retry.
         asked: Questions that went out.
         cached: Questions that the cache answered.
     """
@@ -91,9 +100,10 @@ class JsonService:
     url: str
     concurrency: int
     timeout: float
-    retries: int
+    policy: RetryPolicy
     max_bytes: int
     cache: Cache
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     asked: int = 0
     cached: int = 0
 
@@ -103,7 +113,7 @@ class JsonService:
         Raises:
             RunError: No answer that can be believed.
         """
-        return asyncio.run(self._all([(Question(path, {}), "GET")], lambda _, answer: answer))[0]
+        return self._wait_for([(Question(path, {}), "GET")], lambda _, answer: answer)[0]
 
     def ask(
         self,
@@ -113,12 +123,12 @@ class JsonService:
     ) -> list[Answer]:
         """Return the checked answers, in the order of the questions.
 
-        What was answered is kept: when a question fails in the end, asking again goes on there.
+        What was answered is kept: when a question fails in the end, asking again resumes there.
 
         Args:
             questions: Each distinct.
             check: Returns what is kept of an answer (JSON), or raises :class:`BadAnswerError`.
-            progress: Called with (done, total).
+            progress: Called with (done, total), like ``check`` in the thread of the event loop.
 
         Raises:
             RunError: A question got no answer that can be believed.
@@ -135,10 +145,17 @@ class JsonService:
             progress(next(done), len(questions))
             return kept
 
-        answers = asyncio.run(self._all([(questions[i], "POST") for i in todo], keep))
+        answers = self._wait_for([(questions[i], "POST") for i in todo], keep)
         for i, answer in zip(todo, answers, strict=True):
             found[i] = answer
         return found
+
+    def _wait_for(
+        self, requests: Sequence[tuple[Question, str]], keep: Callable[[Question, JSON], Any]
+    ) -> list[Any]:
+        """Return all answers; wherever the caller is, in a notebook's event loop say."""
+        with in_thread(self._all(requests, keep), "laion-eo-questions") as answers:
+            return answers.result()
 
     async def _all(
         self, requests: Sequence[tuple[Question, str]], keep: Callable[[Question, JSON], Any]
@@ -167,11 +184,9 @@ class JsonService:
         import aiohttp
 
         where = f"{self.url}/{question.path}"
-        pause, reason = FIRST_PAUSE, ""
-        for attempt in range(self.retries + 1):
-            if attempt:
-                await asyncio.sleep(pause)
-                pause *= 2
+        failed = 0
+        while True:
+            asked = None
             try:
                 self.asked += 1
                 return keep(question, await self._fetch(session, where, method, question.body))
@@ -180,21 +195,28 @@ class JsonService:
             except aiohttp.ClientError as error:
                 reason = f"{type(error).__name__}: {error}"
             except BadAnswerError as error:
-                reason = str(error)
+                reason, asked = str(error), error.wait
             except _RefusedError as error:
                 raise DataError(f"{where}: {error}") from None
-        raise RunError(
-            f"{where}: {reason} (tried {self.retries + 1} times). What was answered before is "
-            "kept: the same command goes on from there."
-        )
+            failed += 1
+            wait = self.policy.wait(failed, asked)
+            if wait is None:
+                tries = "1 try" if failed == 1 else f"{failed} tries"
+                raise RunError(
+                    f"{where}: {reason} ({tries}). Earlier answers are kept: run the same command "
+                    "again to resume."
+                )
+            await self.sleep(wait)
 
     async def _fetch(self, session: Any, where: str, method: str, body: dict[str, JSON]) -> JSON:
         sent = {"json": body} if method == "POST" else {}
         async with session.request(method, where, allow_redirects=False, **sent) as response:
             content = await _bounded(response, self.max_bytes)
             start = " ".join(content[:120].decode("utf-8", "replace").split())
-            if response.status in AGAIN:
-                raise BadAnswerError(f"answered {response.status}: {start!r}")
+            if response.status in TRANSIENT:
+                wait = retry_after(response.headers.get("Retry-After"))
+                asks = "" if wait is None else f", asks to wait {wait:g} s"
+                raise BadAnswerError(f"answered {response.status}: {start!r}{asks}", wait)
             if response.status != 200:
                 raise _RefusedError(f"answered {response.status}: {start!r}")
             if "json" not in response.content_type:
@@ -202,7 +224,7 @@ class JsonService:
             try:
                 return json.loads(content)
             except (ValueError, RecursionError):
-                raise BadAnswerError(f"not whole JSON: {start!r}") from None
+                raise BadAnswerError(f"not complete JSON: {start!r}") from None
 
 
 async def _bounded(response: Any, limit: int) -> bytes:

@@ -21,6 +21,7 @@ from laion_eo.builtin.retrievers.metadata import NAMES
 from laion_eo.config import RunPath
 from laion_eo.errors import DataError
 from laion_eo.kinds import Retriever, RetrieverConfig, no_neighbors
+from laion_eo.retrying import RetryPolicy
 from laion_eo.types import JSON, Embeddings, Neighbors
 
 METADATA_TOGETHER = 500
@@ -28,13 +29,17 @@ METADATA_TOGETHER = 500
 COSINE = 1.02
 """Similarities past this are no cosines: distances, or vectors that were never normalised."""
 MAX_ID = 1 << 63
-"""Row numbers are below it: int64."""
+"""Row indices are below it: int64."""
+FIRST_WAIT = 0.5
+"""Seconds before the second try of a question; doubled from try to try."""
+LONGEST_WAIT = 600.0
+"""Seconds; a server whose Retry-After asks for more ends the run, which can be resumed later."""
 
 
 class KnnService(Retriever):
     """Asks for each anchor's neighbours, and once for the metadata of all distinct ones.
 
-    Every answer is checked before it is believed, and kept on disk: a stopped run never asks twice.
+    Every answer is checked before it is believed, and kept on disk: a resumed run never asks twice.
     The server's extras (deduplication after the top k, safety filters, aesthetics, which moves the
     query) lose neighbours, and are off unless asked for.
     """
@@ -54,9 +59,9 @@ class KnnService(Retriever):
             use_violence_detector: The server drops what it holds violent.
             aesthetic_score: 0 to 9: the server moves the query towards such pictures.
             aesthetic_weight: How far.
-            concurrency: Questions under way at a time.
+            concurrency: Questions in progress at a time.
             timeout: Seconds for one try.
-            retries: Tries after the first, with growing pauses.
+            retries: Tries after the first, after growing waits; Retry-After is obeyed.
             max_bytes: A longer answer is not believed.
             cache: Folder of the answers; by default ``knn-service`` in the run directory.
         """
@@ -76,22 +81,26 @@ class KnnService(Retriever):
         cache: RunPath | None = None
 
     config: Config
+    _index_is_there = False
 
     @cached_property
     def _service(self) -> JsonService:
         config, work = self.config, self.context.work_dir
         folder = config.cache or (work / self.name if work else None)
         url = config.url.rstrip("/").removesuffix("/knn-service")
-        limits = (config.concurrency, config.timeout, config.retries, config.max_bytes)
-        return JsonService(url, *limits, Cache(folder))
+        policy = RetryPolicy(config.retries + 1, FIRST_WAIT, LONGEST_WAIT)
+        return JsonService(
+            url, config.concurrency, config.timeout, policy, config.max_bytes, Cache(folder)
+        )
 
-    @cached_property
-    def _indices(self) -> list[str]:
-        """The server's indices.
+    def _check_index(self) -> None:
+        """Ask once for the server's indices.
 
         Raises:
             DataError: The wanted one is not among them.
         """
+        if self._index_is_there:
+            return
         found = self._service.get("indices-list")
         if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
             raise DataError(f"{self._service.url}/indices-list: a list of names expected.")
@@ -99,7 +108,7 @@ class KnnService(Retriever):
             raise DataError(
                 f"{self._service.url}: no index {self.config.index!r}; it has {', '.join(found)}."
             )
-        return found
+        self._index_is_there = True
 
     def facts(self) -> dict[str, JSON]:
         """Return the server, what it was told to leave out, and how often it was asked."""
@@ -121,7 +130,7 @@ class KnnService(Retriever):
         questions = [Question("knn-service", self._body(query, k)) for query in queries]
         distinct = {tuple(q.body["embedding_input"]): q for q in questions}
         if distinct:
-            assert self._indices
+            self._check_index()
         answers = self._service.ask(list(distinct.values()), _checked_hits, self.context.progress)
         by_query = dict(zip(distinct, answers, strict=True))
         found = no_neighbors(len(queries), k)
@@ -155,7 +164,7 @@ class KnnService(Retriever):
         """Ask for the metadata of rows: ``url`` and ``caption``, in the order of ``ids``.
 
         Args:
-            ids: int64, (m,), row numbers.
+            ids: int64, (m,), row indices.
 
         Raises:
             RunError: The server gave no answer that can be believed.
@@ -200,9 +209,9 @@ def _checked_metadata(question: Question, answer: JSON) -> list[list[str | None]
     """Return [url, caption] of each id of an answer to ``metadata``, in the order of the ids."""
     ids = question.body["ids"]
     rows = answer if isinstance(answer, list) else []
-    whole = [row for row in rows if isinstance(row, dict) and isinstance(row.get("metadata"), dict)]
+    good = [row for row in rows if isinstance(row, dict) and isinstance(row.get("metadata"), dict)]
     found: dict[int, dict[str, JSON]] = {
-        row["id"]: row["metadata"] for row in whole if type(row.get("id")) is int
+        row["id"]: row["metadata"] for row in good if type(row.get("id")) is int
     }
     missing = [row for row in ids if row not in found]
     if missing:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from knn_server import Handler, Reply, Server, serve_knn
+from knn_server import Reply, Server, serve_knn
 
-from laion_eo.builtin.retrievers import json_service
 from laion_eo.builtin.retrievers.knn_service import KnnService
 from laion_eo.component import Context
 from laion_eo.errors import DataError, LaionEOError, RunError
@@ -22,14 +23,14 @@ QUERIES = random_unit(12, 16, seed=1)
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(json_service, "FIRST_PAUSE", 0.01)
+def server() -> Iterator[Server]:
     with serve_knn(POOL) as found:
         yield found
 
 
 def service(server: Server, work: Path | None = None, **options: object) -> KnnService:
-    values = {"url": server.url, "index": "small", "retries": 2, **options}
+    """Without retries, whose waits and ends are tested with the module ``json_service``."""
+    values = {"url": server.url, "index": "small", "retries": 0, **options}
     return KnnService(KnnService.Config.model_validate(values), Context(work_dir=work))
 
 
@@ -75,23 +76,6 @@ def test_the_url_may_be_the_client_s(server: Server) -> None:
     assert [path for path, _ in server.asked] == ["/knn-service"]
 
 
-def test_the_pauses_grow(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    paused: list[float] = []
-    plain = asyncio.sleep
-
-    async def sleep(seconds: float) -> None:
-        paused.append(seconds)
-        await plain(0)
-
-    server.spoil = lambda path, body, count: (503, "text/plain", b"busy")
-    asked = service(server, retries=3)
-    assert asked._indices
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    with pytest.raises(RunError, match="tried 4 times"):
-        asked.search(QUERIES[:1], 3)
-    assert [seconds for seconds in paused if seconds] == [0.01, 0.02, 0.04]
-
-
 def test_questions_go_out_a_few_at_a_time(server: Server) -> None:
     service(server, concurrency=3).search(QUERIES, 5)
     assert server.most_at_once == 3
@@ -103,10 +87,10 @@ def test_equal_anchors_are_asked_once(server: Server) -> None:
     np.testing.assert_array_equal(found.ids[0], found.ids[2])
 
 
-def test_a_stopped_run_never_asks_twice(server: Server, tmp_path: Path) -> None:
+def test_a_resumed_run_never_asks_twice(server: Server, tmp_path: Path) -> None:
     server.spoil = lambda path, body, count: (500, "text/plain", b"tired") if count > 5 else None
-    with pytest.raises(RunError, match=r"/knn-service: answered 500: 'tired' \(tried 1 times\)"):
-        service(server, tmp_path, retries=0, concurrency=1).search(QUERIES, 5)
+    with pytest.raises(RunError, match=r"/knn-service: answered 500: 'tired' \(1 try\)"):
+        service(server, tmp_path, concurrency=1).search(QUERIES, 5)
     server.spoil = lambda path, body, count: None
     before = len(server.asked)
     again = service(server, tmp_path)
@@ -133,19 +117,12 @@ def test_progress_counts_what_was_kept(server: Server, tmp_path: Path) -> None:
     assert seen == [(4, 5), (5, 5)]
 
 
-def test_a_redirect_is_not_followed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = service(server)
-    assert asked._indices
-
-    def moved(self: Handler, *_: object) -> None:
-        self.send_response(307)
-        self.send_header("Location", "/elsewhere")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    monkeypatch.setattr(Handler, "_send", moved)
+def test_a_redirect_is_not_followed(server: Server) -> None:
+    moved = (307, "text/plain", b"", {"Location": "/elsewhere"})
+    server.spoil = lambda path, body, count: moved
     with pytest.raises(DataError, match="/knn-service: answered 307"):
-        asked.search(QUERIES[:1], 5)
+        service(server).search(QUERIES[:1], 5)
+    assert [path for path, _ in server.asked] == ["/knn-service"]
 
 
 def test_other_options_are_other_questions(server: Server, tmp_path: Path) -> None:
@@ -154,14 +131,23 @@ def test_other_options_are_other_questions(server: Server, tmp_path: Path) -> No
     assert len(server.asked) == 2
 
 
-def test_a_stumble_is_tried_again(server: Server) -> None:
-    replies: dict[int, Reply] = {
-        1: (503, "text/plain", b"busy"),
-        2: (200, "application/json", b'[{"id": 1, "simil'),
-    }
-    server.spoil = lambda path, body, count: replies.get(count)
-    assert service(server).search(QUERIES[:1], 5).ids[0, 4] >= 0
-    assert len(server.asked) == 3
+def test_the_number_of_tries_is_the_run_s(server: Server) -> None:
+    busy = (429, "text/plain", b"busy", {"Retry-After": "0"})
+    server.spoil = lambda path, body, count: busy if count == 1 else None
+    assert service(server, retries=1).search(QUERIES[:1], 5).ids[0, 4] >= 0
+    assert len(server.asked) == 2
+
+
+def test_a_search_may_run_inside_an_event_loop(server: Server, tmp_path: Path) -> None:
+    """In a notebook there always is one, in the thread of the caller."""
+
+    async def cell() -> Any:
+        asked = service(server, tmp_path)
+        return asked.search(QUERIES, 5), asked.lookup(np.array([3], np.int64))
+
+    found, table = asyncio.run(cell())
+    np.testing.assert_array_equal(found.ids, service(server).search(QUERIES, 5).ids)
+    assert table["url"].to_pylist() == ["http://pool/3"]
 
 
 HIT = b'[{"id": 1, "similarity": %s}]'
@@ -172,12 +158,12 @@ HIT = b'[{"id": 1, "similarity": %s}]'
     [
         ((500, "text/plain", b"boom"), "answered 500: 'boom'"),
         ((200, "text/html", b"<html>welcome"), "JSON expected, got text/html: '<html>welcome'"),
-        ((200, "application/json", b'[{"id": 1, "s'), "not whole JSON"),
+        ((200, "application/json", b'[{"id": 1, "s'), "not complete JSON"),
         ((200, "application/json", b'{"error": 1}'), "a list of at most 5 results expected"),
         ((200, "application/json", b'[{"id": "1", "similarity": 1}]'), "with id and similarity"),
         ((200, "application/json", b'[{"id": -1, "similarity": 1}]'), "with id and similarity"),
         ((200, "application/json", b'[{"id": %d, "similarity": 1}]' % 2**63), "with id and simil"),
-        ((200, "application/json", b"[" * 900), "not whole JSON"),
+        ((200, "application/json", b"[" * 900), "not complete JSON"),
         ((200, "application/json", HIT % b"NaN"), "no cosine"),
         ((200, "application/json", HIT % (b"1" + b"0" * 400)), "no cosine"),
         ((200, "application/json", HIT % b"37.5"), "no cosine"),
@@ -187,15 +173,14 @@ HIT = b'[{"id": 1, "similarity": %s}]'
 )
 def test_what_cannot_be_believed(server: Server, reply: Reply, message: str) -> None:
     server.spoil = lambda path, body, count: reply
-    with pytest.raises(RunError, match=f"{server.url}/knn-service: .*{message}.*tried 3 times"):
+    with pytest.raises(RunError, match=f"{server.url}/knn-service: .*{message}.*1 try"):
         service(server, max_bytes=1000).search(QUERIES[:1], 5)
-    assert len(server.asked) == 3
 
 
 def test_a_refusal_is_final(server: Server) -> None:
     server.spoil = lambda path, body, count: (403, "text/plain", b"not you")
     with pytest.raises(DataError, match="answered 403: 'not you'"):
-        service(server).search(QUERIES[:1], 5)
+        service(server, retries=2).search(QUERIES[:1], 5)
     assert len(server.asked) == 1
 
 
@@ -204,8 +189,8 @@ def test_a_server_that_hangs(server: Server) -> None:
         time.sleep(1)
 
     server.spoil = hang
-    with pytest.raises(RunError, match=r"no answer within 0\.2 s \(tried 1 times\)"):
-        service(server, timeout=0.2, retries=0).search(QUERIES[:1], 5)
+    with pytest.raises(RunError, match=r"no answer within 0\.2 s \(1 try\)"):
+        service(server, timeout=0.2).search(QUERIES[:1], 5)
 
 
 def test_no_server_names_the_url() -> None:
@@ -218,6 +203,28 @@ def test_no_server_names_the_url() -> None:
 def test_an_unknown_index_lists_those_there_are(server: Server) -> None:
     with pytest.raises(DataError, match="no index 'medium'; it has small, large"):
         service(server, index="medium").search(QUERIES[:1], 5)
+
+
+OPTIMIZED = """
+import sys
+import numpy as np
+from laion_eo.builtin.retrievers.knn_service import KnnService
+from laion_eo.component import Context
+from laion_eo.errors import DataError
+assert False, "python -O leaves this out"
+config = KnnService.Config(url=sys.argv[1], index="medium", retries=0)
+try:
+    KnnService(config, Context()).search(np.eye(1, 16, dtype=np.float32), 5)
+except DataError as error:
+    print(error)
+"""
+
+
+def test_an_unknown_index_is_refused_under_python_o(server: Server) -> None:
+    command = [sys.executable, "-O", "-c", OPTIMIZED, server.url]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "no index 'medium'; it has small, large" in done.stdout
+    assert server.asked == []
 
 
 def test_metadata_comes_once_for_each_row(server: Server, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def is_public(address: Address) -> bool:
 def parse_url(text: str, base: URL | None = None, code: int | None = None) -> URL:
     """Read a URL, or a redirect's target; without a fragment, and without a name and password.
 
-    Whose those are, we are not: they are not ours to use, nor another site's to make us use.
+    Those belong to somebody else: neither ours to use, nor another site's to make us use.
 
     Args:
         text: The URL.
@@ -121,9 +121,9 @@ class PublicResolver(AbstractResolver):
         try:
             found = await self._inner.resolve(host, port, family)
         except (OSError, UnicodeError) as error:
-            passing = isinstance(error, OSError) and error.errno == socket.EAI_AGAIN
+            transient = isinstance(error, OSError) and error.errno == socket.EAI_AGAIN
             reason = f"{host}: {getattr(error, 'strerror', None) or error}"
-            raise RefusedError(DownloadStatus.DNS_ERROR, reason, again=passing) from None
+            raise RefusedError(DownloadStatus.DNS_ERROR, reason, transient=transient) from None
         if host not in self._allowed:
             for entry in found:
                 _refuse_private(ipaddress.ip_address(entry["host"]), host)

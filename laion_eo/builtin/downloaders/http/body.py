@@ -10,19 +10,23 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from laion_eo.builtin.downloaders.http.client import Clock
+from laion_eo.builtin.downloaders.http.inspection import HEADER, SNIFFED
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
+from laion_eo.digests import HashedBytes
 from laion_eo.types import DownloadStatus
 
 SMALL = 512 * 1024
-"""Bodies up to here count as small: as many may be in memory as there are places."""
+"""Bytes: bodies up to here count as small. Most images of the web are; the rest shares a budget."""
 LARGE_BYTES = 192 * 2**20
-"""What all larger bodies may take together."""
+"""Bytes that all larger bodies may take together."""
 PIECE = 256 * 1024
-"""Bytes unpacked at a time."""
+"""Bytes unpacked at a time, so that a compression bomb is noticed long before it is unpacked."""
+PEEKS = (SNIFFED, HEADER)
+"""Sizes at which an unfinished body is inspected: enough for its format, and for its header."""
 
 
-class Room:
-    """The memory that bodies may take, from their first byte until somebody has taken them.
+class MemoryBudget:
+    """The memory that bodies may take, from their first byte until they have been handed over.
 
     Args:
         bodies: Bodies at a time.
@@ -34,16 +38,16 @@ class Room:
         self._large = asyncio.Semaphore(max(1, LARGE_BYTES // max_bytes))
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[Place]:
-        """Give a body a place; what it took is given back at the end of the block."""
-        place = Place(self._small, self._large)
+    async def reservation(self) -> AsyncIterator[Reservation]:
+        """Give a body a reservation; what it took is given back at the end of the block."""
+        reservation = Reservation(self._small, self._large)
         try:
-            yield place
+            yield reservation
         finally:
-            place.leave()
+            reservation.release()
 
 
-class Place:
+class Reservation:
     """What one body may take of the memory."""
 
     def __init__(self, small: asyncio.Semaphore, large: asyncio.Semaphore) -> None:
@@ -66,7 +70,7 @@ class Place:
             await semaphore.acquire()
         self._held.append(semaphore)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give everything back."""
         while self._held:
             self._held.pop().release()
@@ -75,44 +79,40 @@ class Place:
 async def read_body(
     answer: aiohttp.ClientResponse,
     max_bytes: int,
-    place: Place,
+    reservation: Reservation,
     clock: Clock,
-    glance: Callable[[bytes], bool],
-) -> bytes:
+    peek: Callable[[bytes], bool],
+) -> HashedBytes:
     """Read a body.
 
     Args:
         answer: The answer.
         max_bytes: More are refused, before or after unpacking.
-        place: The body's place in memory.
+        reservation: The body's memory.
         clock: Stands still while the body waits for memory.
-        glance: Called with what is there so far until it returns True; it may raise to stop.
+        peek: Called with what is there so far, at the sizes of :data:`PEEKS`, until it returns
+            True; it may raise to stop.
 
     Raises:
-        RefusedError: Too large, badly packed, or what ``glance`` raised.
+        RefusedError: Too large, badly packed, or what ``peek`` raised.
     """
     too_large = RefusedError(
         DownloadStatus.TOO_LARGE, f"more than {max_bytes} bytes", answer.status
     )
     if (answer.content_length or 0) > max_bytes:
         raise too_large
-    await place.begin(clock)
+    await reservation.begin(clock)
     body = bytearray()
-    seen, next_glance = False, GLANCES[0]
+    peeks = [size for size in PEEKS if size < max_bytes]
     async for piece in pieces(answer):
         body += piece
         if len(body) > max_bytes:
             raise too_large
         if len(body) > SMALL:
-            await place.grow(clock)
-        if not seen and len(body) >= next_glance:
-            next_glance = next((size for size in GLANCES if size > len(body)), max_bytes + 1)
-            seen = glance(bytes(body))
-    return bytes(body)
-
-
-GLANCES = (512, 16 * 1024, 128 * 1024)
-"""Sizes at which an unfinished body is looked at."""
+            await reservation.grow(clock)
+        if peeks and len(body) >= peeks[0]:
+            peeks = [] if peek(bytes(body)) else [size for size in peeks if size > len(body)]
+    return HashedBytes(body)
 
 
 async def read_start(answer: aiohttp.ClientResponse, limit: int) -> bytes:

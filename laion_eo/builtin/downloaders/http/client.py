@@ -1,10 +1,9 @@
-"""One request: its address checked, its turn awaited, its time limited, its faults explained."""
+"""One request: address checked, rate limits kept, time limited, errors turned into statuses."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -15,21 +14,22 @@ import aiohttp
 from yarl import URL
 
 from laion_eo.builtin.downloaders.http.addresses import PublicResolver, check_url
-from laion_eo.builtin.downloaders.http.headers import retry_after
 from laion_eo.builtin.downloaders.http.options import HttpOptions
-from laion_eo.builtin.downloaders.http.rate_limits import Pace
+from laion_eo.builtin.downloaders.http.rate_limits import RateLimits
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
 from laion_eo.errors import ConfigError
+from laion_eo.retrying import RetryPolicy, retry_after
 from laion_eo.types import DownloadStatus
 
 T = TypeVar("T")
 REDIRECTS = (301, 302, 303, 307, 308)
 DNS_TTL = 300
+"""Seconds for which a name's addresses are believed."""
 KEEP_ALIVE = 5.0
-DAY = 86_400.0
+"""Seconds for which an idle connection is kept for the host's next URL."""
 FIRST_WAIT = 0.5
 """Seconds before the second try; each further one waits twice as long, give or take half."""
-_MAY_PASS = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ETIMEDOUT)
+_TRANSIENT = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ETIMEDOUT)
 
 
 class Clock:
@@ -56,7 +56,7 @@ class Clock:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError:
-            reason = f"no whole answer within {self._seconds:g} s"
+            reason = f"no complete answer within {self._seconds:g} s"
             raise RefusedError(DownloadStatus.TIMEOUT, reason) from None
 
     @asynccontextmanager
@@ -75,43 +75,24 @@ class Clock:
             self._timeout.reschedule(now() + left)
 
 
-async def with_retries(retries: int, work: Callable[[], Awaitable[T]]) -> T:
-    """Return what comes of work that may be refused, after further tries where they can help.
-
-    Args:
-        retries: Further tries, at most.
-        work: Begins anew each time.
-
-    Raises:
-        RefusedError: The last one.
-    """
-    for attempt in range(retries):
-        try:
-            return await work()
-        except RefusedError as refusal:
-            if not refusal.again:
-                raise
-        await asyncio.sleep(FIRST_WAIT * 2**attempt * random.uniform(0.5, 1.5))
-    return await work()
-
-
 class Client:
     """Requests of one run.
 
     Args:
         options: The run's options.
-        pace: The pace of all hosts.
+        rate_limits: Those of all hosts.
         resolver: Who turns names into addresses; by default the system, public addresses alone.
     """
 
     def __init__(
-        self, options: HttpOptions, pace: Pace, resolver: PublicResolver | None = None
+        self, options: HttpOptions, rate_limits: RateLimits, resolver: PublicResolver | None = None
     ) -> None:
         self.options = options
-        self.pace = pace
+        self.rate_limits = rate_limits
+        self._policy = RetryPolicy(options.retries + 1, FIRST_WAIT, options.max_wait, jitter=0.5)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0,  # the pace limits; a second limit here could only deadlock with it
+                limit=0,  # rate_limits has one; a second here could only deadlock with it
                 resolver=resolver or PublicResolver(options.allow_hosts),
                 ttl_dns_cache=DNS_TTL,
                 keepalive_timeout=KEEP_ALIVE,
@@ -136,11 +117,31 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
+    async def retried(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what comes of work that may be refused, after retries where they can help.
+
+        Args:
+            work: Begins anew each time.
+
+        Raises:
+            RefusedError: The last one.
+        """
+        failed = 0
+        while True:
+            try:
+                return await work()
+            except RefusedError as refusal:
+                failed += 1
+                wait = self._policy.wait(failed, refusal.wait) if refusal.transient else None
+                if wait is None:
+                    raise
+            await asyncio.sleep(wait)
+
     @asynccontextmanager
     async def get(self, url: URL, clock: Clock) -> AsyncIterator[aiohttp.ClientResponse]:
         """Ask for one URL, without following redirects; the body is still to be read.
 
-        A host that asks for it is left alone from then on, whatever it was asked for.
+        A host that asks us to back off is spared from then on, whatever it was asked for.
 
         Args:
             url: The URL.
@@ -152,25 +153,23 @@ class Client:
         check_url(url, self.options.allow_hosts)
         async with AsyncExitStack() as stack:
             async with clock.paused():
-                await stack.enter_async_context(self.pace.turn(url.host or ""))
+                await stack.enter_async_context(self.rate_limits.connection(url.host or ""))
             with self._explained(None):
                 answer = await stack.enter_async_context(
                     self._session.get(url, allow_redirects=False)
                 )
-            wait = self.wish(answer)
+            wait = self.asked_wait(answer)
             if wait is not None:
-                self.pace.leave_alone(url.host or "", wait, wait > self.options.max_wait)
+                self.rate_limits.back_off(url.host or "", wait, wait > self.options.max_wait)
             with self._explained(answer.status):
                 yield answer
 
-    def wish(self, answer: aiohttp.ClientResponse) -> float | None:
-        """Return the seconds for which a server wants to be left alone, if the run obeys that."""
+    def asked_wait(self, answer: aiohttp.ClientResponse) -> float | None:
+        """Return the seconds for which a server asks us to back off, if the run obeys that."""
         if not self.options.retry_after or answer.status not in (429, 503):
             return None
         wait = retry_after(answer.headers.get("Retry-After"))
-        if wait is None:
-            return FIRST_WAIT if answer.status == 429 else None
-        return min(DAY, wait)
+        return FIRST_WAIT if wait is None and answer.status == 429 else wait
 
     @contextmanager
     def _explained(self, code: int | None) -> Iterator[None]:
@@ -183,12 +182,12 @@ class Client:
         try:
             yield
         except aiohttp.ConnectionTimeoutError:
-            # The system knocked several times in that time: a further try would not help.
+            # The system itself tries several times in that time: a retry would not help.
             reason = f"no connection within {options.connect_timeout:g} s"
             raise RefusedError(DownloadStatus.TIMEOUT, reason) from None
         except aiohttp.SocketTimeoutError:
             reason = f"no byte within {options.idle_timeout:g} s"
-            raise RefusedError(DownloadStatus.TIMEOUT, reason, code, again=True) from None
+            raise RefusedError(DownloadStatus.TIMEOUT, reason, code, transient=True) from None
         except (ssl.SSLError, ssl.CertificateError, aiohttp.ClientSSLError) as error:
             raise RefusedError(DownloadStatus.TLS_ERROR, _name(error), code) from None
         except aiohttp.InvalidURL as error:
@@ -201,11 +200,11 @@ class Client:
 
 def _broken(error: Exception, code: int | None) -> RefusedError:
     if code is not None:  # the answer had begun
-        return RefusedError(DownloadStatus.TRUNCATED, _name(error), code, again=True)
-    passing = isinstance(error, aiohttp.ServerDisconnectedError) or (
-        isinstance(error, OSError) and error.errno in _MAY_PASS
+        return RefusedError(DownloadStatus.TRUNCATED, _name(error), code, transient=True)
+    transient = isinstance(error, aiohttp.ServerDisconnectedError) or (
+        isinstance(error, OSError) and error.errno in _TRANSIENT
     )
-    return RefusedError(DownloadStatus.UNREACHABLE, _name(error), again=passing)
+    return RefusedError(DownloadStatus.UNREACHABLE, _name(error), transient=transient)
 
 
 def _name(error: Exception) -> str:

@@ -1,20 +1,19 @@
-"""Downloader ``http``: fetches images from strangers' servers, many at a time."""
+"""Downloader ``http``: fetches images from third-party servers, many at a time."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from laion_eo.builtin.downloaders.http.body import Room
+from laion_eo.builtin.downloaders.http.body import MemoryBudget
 from laion_eo.builtin.downloaders.http.client import Client
 from laion_eo.builtin.downloaders.http.fetch import Fetcher
 from laion_eo.builtin.downloaders.http.options import HttpOptions
-from laion_eo.builtin.downloaders.http.rate_limits import Pace
-from laion_eo.builtin.downloaders.http.scheduling import Handoff, Lanes
+from laion_eo.builtin.downloaders.http.rate_limits import RateLimits
+from laion_eo.builtin.downloaders.http.scheduling import ResultQueue, Scheduler
+from laion_eo.builtin.event_loop import in_thread
 from laion_eo.builtin.hash_lists import AllowList, HashList
 from laion_eo.errors import DataError
 from laion_eo.fingerprint import files_identity
@@ -37,13 +36,13 @@ class HttpDownloader(Downloader):
         """Return the names, sizes and times of the lists' files.
 
         Raises:
-            DataError: A list is missing.
+            DataError: A list is missing, or the allow-list is empty or of another shape.
         """
         options = self.config
-        if options.block_list and not options.block_list.is_file():
+        if options.block_list is not None and not options.block_list.is_file():
             raise DataError(f"{options.block_list}: no such block-list (a text file).")
-        files = [options.block_list] if options.block_list else []
-        if options.allow_list:
+        files = [] if options.block_list is None else [options.block_list]
+        if options.allow_list is not None:
             files += AllowList(options.allow_list).files
         return files_identity(files)
 
@@ -67,69 +66,45 @@ class HttpDownloader(Downloader):
             urls: Distinct URLs.
 
         Raises:
-            DataError: The allow-list or the block-list is missing or damaged.
+            DataError: Before anything is downloaded: a list is missing or damaged, or the
+                allow-list is empty.
         """
         options = self.config
-        blocked = HashList.from_text(options.block_list) if options.block_list else HashList()
-        wanted = None
-        if options.allow_list:
+        blocked, allowed = HashList(), None
+        if options.block_list is not None:
+            blocked = HashList.from_text(options.block_list)
+        if options.allow_list is not None:
             allow_list = AllowList(options.allow_list)
             if allow_list.column == "url":
                 listed = allow_list.matching(urls)
                 yield from map(_unlisted, (url for url in urls if url not in listed))
                 urls = [url for url in urls if url in listed]
             else:
-                wanted = allow_list.hashes()
-        handoff = Handoff()
+                allowed = allow_list.hashes()
+        results = ResultQueue()
+        with in_thread(self._fetch(urls, blocked, allowed, results), "laion-eo-download") as future:
+            future.add_done_callback(lambda ended: _end(results, ended))
+            while (download := results.take()) is not None:
+                yield download
 
-        async def work() -> None:
-            loop = asyncio.get_running_loop()
-            # Dead names keep their thread for seconds: the default pool would stall on them.
-            loop.set_default_executor(ThreadPoolExecutor(options.concurrency))
-            pace = Pace(options.concurrency, options.per_host, options.delay)
-            room = Room(2 * options.concurrency, options.max_bytes)
-            async with Client(options, pace) as client:
-                lanes = Lanes(Fetcher(client, blocked, wanted), room, handoff)
-                await lanes.run(urls, options.concurrency, options.per_host)
-
-        yield from _in_thread(work, handoff)
-
-
-def _in_thread(
-    work: Callable[[], Coroutine[None, None, None]], handoff: Handoff
-) -> Iterator[Download]:
-    """Run an event loop in a thread, so that it goes on while the caller stores what came."""
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(work())
-
-    def run() -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            try:
-                runner.run(_wait_for(task))
-                handoff.end()
-            except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
-                handoff.end(error)
-
-    thread = threading.Thread(target=run, name="laion-eo-download", daemon=True)
-    thread.start()
-    wait = True
-    try:
-        while (download := handoff.take()) is not None:
-            yield download
-    except GeneratorExit:
-        # Left early, and not waited for: the garbage collector may be closing this generator in one
-        # of the threads that the loop itself waits for.
-        wait = False
-        raise
-    finally:
-        with suppress(RuntimeError):  # the loop is closed: there is nothing left to cancel
-            loop.call_soon_threadsafe(task.cancel)
-        if wait:
-            thread.join()
+    async def _fetch(
+        self, urls: Sequence[str], blocked: HashList, allowed: HashList | None, results: ResultQueue
+    ) -> None:
+        """Fetch URLs into a queue."""
+        options = self.config
+        # Dead names keep their thread for seconds: the default pool would stall on them.
+        executor = ThreadPoolExecutor(options.concurrency)
+        asyncio.get_running_loop().set_default_executor(executor)
+        rate_limits = RateLimits(options.concurrency, options.per_host, options.delay)
+        memory = MemoryBudget(2 * options.concurrency, options.max_bytes)
+        async with Client(options, rate_limits) as client:
+            scheduler = Scheduler(Fetcher(client, blocked, allowed), memory, results)
+            await scheduler.run(urls, options.concurrency, options.per_host)
 
 
-async def _wait_for(task: asyncio.Task[None]) -> None:
-    await task
+def _end(results: ResultQueue, ended: Future[None]) -> None:
+    """Tell whoever waits for results that there are no more, or why."""
+    results.end(ended.exception())
 
 
 def _unlisted(url: str) -> Download:

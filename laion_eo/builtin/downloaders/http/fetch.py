@@ -1,8 +1,7 @@
-"""One URL: the rules of its site, redirects, tries, and what came of it."""
+"""One URL: the rules of its site, redirects, retries, and what came of it."""
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -10,16 +9,18 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 
 from laion_eo.builtin.downloaders.http.addresses import parse_url
-from laion_eo.builtin.downloaders.http.body import Place, read_body
-from laion_eo.builtin.downloaders.http.client import REDIRECTS, Client, Clock, with_retries
+from laion_eo.builtin.downloaders.http.body import Reservation, read_body
+from laion_eo.builtin.downloaders.http.client import REDIRECTS, Client, Clock
 from laion_eo.builtin.downloaders.http.headers import opt_out
+from laion_eo.builtin.downloaders.http.inspection import Inspector
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
 from laion_eo.builtin.downloaders.http.rules import SiteRules
-from laion_eo.builtin.downloaders.http.sniffing import Look
 from laion_eo.builtin.hash_lists import HashList
+from laion_eo.digests import HashedBytes
 from laion_eo.types import Download, DownloadStatus
 
-MAY_PASS = (429, 500, 502, 503, 504)
+TRANSIENT = (429, 500, 502, 503, 504)
+"""Status codes after which a retry may succeed."""
 
 
 class Fetcher:
@@ -27,66 +28,67 @@ class Fetcher:
 
     Args:
         client: Asks.
-        blocked: Digests of URLs and contents that are not to be had.
-        wanted: Digests of the only contents that are to be kept; ``None`` keeps all.
+        blocked: Digests of URLs that are not fetched, and of contents that are not kept.
+        allowed: Digests of the only contents that are kept; ``None`` keeps all. An empty list
+            keeps nothing.
     """
 
-    def __init__(self, client: Client, blocked: HashList, wanted: HashList | None = None) -> None:
+    def __init__(self, client: Client, blocked: HashList, allowed: HashList | None = None) -> None:
         self._client = client
         self._options = client.options
         self._rules = SiteRules(client)
         self._blocked = blocked
-        self._wanted = wanted
+        self._allowed = allowed
 
-    async def fetch(self, url: str, place: Place) -> Download:
+    async def fetch(self, url: str, reservation: Reservation) -> Download:
         """Fetch one URL, with retries where they can help; never raises for what a URL does.
 
         Args:
             url: Anything at all.
-            place: The body's place in memory.
+            reservation: The body's memory.
         """
 
         async def attempt() -> Download:
-            place.leave()
-            return await self._try(url, place)
+            reservation.release()
+            return await self._try(url, reservation)
 
         try:
-            return await with_retries(self._options.retries, attempt)
+            return await self._client.retried(attempt)
         except RefusedError as refusal:
             return Download(
                 url, refusal.status, refusal.reason, refusal.code, fetched_at=datetime.now(UTC)
             )
 
-    async def _try(self, url: str, place: Place) -> Download:
-        if self._blocked.has_any(url.encode("utf-8", "surrogatepass")):
+    async def _try(self, url: str, reservation: Reservation) -> Download:
+        if self._blocked.has(HashedBytes(url.encode("utf-8", "surrogatepass"))):
             raise RefusedError(DownloadStatus.BLOCKED, "the URL is on the block-list")
         if url.startswith("file:"):
             content = self._read_file(url)
-            return self._keep(url, url, content, Look(self._options, None), None)
+            return self._keep(url, url, content, Inspector(self._options, None), None)
         async with Clock(self._options.timeout) as clock:
-            return await self._follow(url, place, clock)
+            return await self._follow(url, reservation, clock)
 
-    async def _follow(self, url: str, place: Place, clock: Clock) -> Download:
+    async def _follow(self, url: str, reservation: Reservation, clock: Clock) -> Download:
         target = parse_url(url)
         for _ in range(self._options.max_redirects + 1):
             async with clock.paused():
                 await self._rules.check(target)
             async with self._client.get(target, clock) as answer:
-                self._hear(answer)
+                self._check_headers(answer)
                 location = answer.headers.get("Location")
                 if answer.status not in REDIRECTS or not location:
                     self._check_code(answer)
-                    look = Look(self._options, answer.status)
+                    inspector = Inspector(self._options, answer.status)
                     content = await read_body(
-                        answer, self._options.max_bytes, place, clock, look.glance
+                        answer, self._options.max_bytes, reservation, clock, inspector.peek
                     )
-                    return self._keep(url, str(target), content, look, answer.status)
+                    return self._keep(url, str(target), content, inspector, answer.status)
             target = parse_url(location, target, answer.status)
         reason = f"more than {self._options.max_redirects} redirects"
         raise RefusedError(DownloadStatus.TOO_MANY_REDIRECTS, reason, answer.status)
 
-    def _hear(self, answer: aiohttp.ClientResponse) -> None:
-        """Refuse what an answer's headers keep from us."""
+    def _check_headers(self, answer: aiohttp.ClientResponse) -> None:
+        """Refuse what an answer's headers forbid."""
         if self._options.x_robots_tag:
             word = opt_out(answer.headers.getall("X-Robots-Tag", ()), self._options.token)
             if word:
@@ -104,14 +106,13 @@ class Fetcher:
         if code == 200:
             return
         reason = f"HTTP {code} {answer.reason or ''}".strip()
-        wait = self._client.wish(answer)
+        wait = self._client.asked_wait(answer)
         if wait is None:
-            raise RefusedError(DownloadStatus.HTTP_ERROR, reason, code, again=code in MAY_PASS)
-        reason += f", come back in {wait:g} s"
-        again = wait <= self._options.max_wait
-        raise RefusedError(DownloadStatus.RATE_LIMITED, reason, code, again)
+            raise RefusedError(DownloadStatus.HTTP_ERROR, reason, code, transient=code in TRANSIENT)
+        reason += f", retry after {wait:g} s"
+        raise RefusedError(DownloadStatus.RATE_LIMITED, reason, code, transient=True, wait=wait)
 
-    def _read_file(self, url: str) -> bytes:
+    def _read_file(self, url: str) -> HashedBytes:
         if not self._options.allow_files:
             reason = "file: URLs are read only if the run file says allow_files = true"
             raise RefusedError(DownloadStatus.BAD_URL, reason)
@@ -127,30 +128,29 @@ class Fetcher:
             raise RefusedError(DownloadStatus.UNREACHABLE, f"{what}: {path.name}") from None
         if len(content) > limit:
             raise RefusedError(DownloadStatus.TOO_LARGE, f"more than {limit} bytes")
-        return content
+        return HashedBytes(content)
 
     def _keep(
-        self, url: str, final_url: str, content: bytes, look: Look, code: int | None
+        self, url: str, final_url: str, content: HashedBytes, inspector: Inspector, code: int | None
     ) -> Download:
         """Return the download of an image, if it is one and may be kept."""
-        info, animated = look.whole(content)
-        sha256 = hashlib.sha256(content).hexdigest()
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if self._blocked.has(sha256) or self._blocked.has(md5):
+        found = inspector.inspect(content)
+        if self._blocked.has(content):
             raise RefusedError(DownloadStatus.BLOCKED, "the content is on the block-list", code)
-        if self._wanted and not (self._wanted.has(sha256) or self._wanted.has(md5)):
+        # Not `if self._allowed`: an empty list must keep out everything, not nothing.
+        if self._allowed is not None and not self._allowed.has(content):
             reason = "the content is not on the allow-list"
             raise RefusedError(DownloadStatus.NOT_ALLOWED, reason, code)
         return Download(
             url=url,
-            status=DownloadStatus.ANIMATED if animated else DownloadStatus.OK,
+            status=DownloadStatus.ANIMATED if found.animated else DownloadStatus.OK,
             http_code=code,
             content=content,
-            sha256=sha256,
-            md5=md5,
-            width=info.width,
-            height=info.height,
-            format=info.format,
+            sha256=content.sha256,
+            md5=content.md5,
+            width=found.width,
+            height=found.height,
+            format=found.format,
             final_url=final_url,
             fetched_at=datetime.now(UTC),
         )

@@ -1,10 +1,8 @@
-"""What a server says of itself in an answer's headers."""
+"""X-Robots-Tag: what an answer's headers forbid."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 OPT_OUTS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 # Directives with a value: their colon does not end a robot's name.
@@ -32,28 +30,3 @@ def opt_out(values: Iterable[str], token: str) -> str | None:
             if ours and part.strip() in OPT_OUTS:
                 return part.strip()
     return None
-
-
-def retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Return the seconds that a Retry-After header asks for; ``None`` where it says nothing.
-
-    Args:
-        value: Seconds, or a date.
-        now: What time it is; the clock's by default.
-
-    Examples:
-        >>> retry_after("120"), retry_after("soon")
-        (120.0, None)
-    """
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - (now or datetime.now(UTC))).total_seconds())

@@ -29,7 +29,7 @@ class HttpOptions(ComponentConfig):
             politeness does not count.
         connect_timeout: Seconds for a connection, TLS included.
         idle_timeout: Seconds without a byte.
-        retries: Further tries after a fault that may pass (a broken connection, 429, 5xx).
+        retries: Further tries after a transient fault (a broken connection, 429, 5xx).
         max_bytes: Larger files are refused.
         max_pixels: Larger images are refused.
         min_side: Images with a shorter side, in pixels, are refused: trackers and icons. What the
@@ -40,17 +40,19 @@ class HttpOptions(ComponentConfig):
         allow_files: Whether ``file:`` URLs are read, for pools on this machine.
         ca_file: Certificates to trust in place of the system's (PEM).
         allow_list: Parquet file, or a folder of them, with a column ``url``, ``md5`` or ``sha256``
-            (the first of them that is there counts): nothing else is fetched, or kept.
+            (the first of them that is there counts): nothing else is fetched, or kept. An empty
+            list is an error.
         block_list: Text file, one MD5 or SHA-256 in hex a line: URLs with such a digest are not
-            fetched, content with one is not kept.
+            fetched, content with one is not kept. An empty file blocks nothing.
         user_agent: Who asks, and why; ``{contact}`` is replaced by the contact.
         contact: Where the owner of a site can reach us: an address or a URL.
         robots_txt: Whether robots.txt is obeyed. A site that answers 429 or 5xx for it, or not at
             all, gives nothing, and is asked again a minute later; other codes mean no rules.
         x_robots_tag: Whether X-Robots-Tag (noai, noimageai, noindex, noimageindex) is obeyed.
         tdm_reservation: Whether TDMRep (headers and /.well-known/tdmrep.json) is obeyed.
-        retry_after: Whether Retry-After is obeyed, and hosts that say 429 are left alone.
-        max_wait: Seconds that Retry-After is waited for; longer ones end as ``rate-limited``.
+        retry_after: Whether Retry-After is obeyed, and hosts that say 429 are spared for a while.
+        max_wait: Seconds waited before a retry, at most. A Retry-After that asks for more ends as
+            ``rate-limited``.
     """
 
     concurrency: int = Field(default=64, ge=1, le=1024)

@@ -11,7 +11,8 @@ class RefusedError(Exception):
     Attributes:
         status: How it ended.
         code: The last answer's status code, if there was one.
-        again: Whether a further try can help.
+        transient: Whether a retry can help.
+        wait: Seconds that the server asks us to wait before one, if it says so.
     """
 
     def __init__(
@@ -19,12 +20,14 @@ class RefusedError(Exception):
         status: DownloadStatus,
         reason: str,
         code: int | None = None,
-        again: bool = False,
+        transient: bool = False,
+        wait: float | None = None,
     ) -> None:
         super().__init__(reason)
         self.status = status
         self.code = code
-        self.again = again
+        self.transient = transient
+        self.wait = wait
 
     @property
     def reason(self) -> str:

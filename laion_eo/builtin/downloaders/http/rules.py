@@ -13,7 +13,7 @@ from yarl import URL
 
 from laion_eo.builtin.downloaders.http.addresses import parse_url
 from laion_eo.builtin.downloaders.http.body import read_start
-from laion_eo.builtin.downloaders.http.client import REDIRECTS, Client, Clock, with_retries
+from laion_eo.builtin.downloaders.http.client import REDIRECTS, Client, Clock
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
 from laion_eo.types import JSON, DownloadStatus
 
@@ -24,9 +24,11 @@ RULES_MEMORY = 2 * 2**20
 RULES_BYTES = 500 * 1024
 """What RFC 9309 wants of robots.txt to be read; the rest is ignored."""
 RULES_REDIRECTS = 5
+"""What RFC 9309 wants to be followed at least."""
 FAILURE_SECONDS = 60.0
-"""How long a site whose rules cannot be had is not asked again, for none of its URLs."""
+"""How long a site whose rules are unavailable is not asked again, for none of its URLs."""
 MAX_CRAWL_DELAY = 30.0
+"""Seconds: longer ones would let a single site hold up the end of a run for days."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class _Site:
         delay: Seconds that it wants between two requests.
         reserved: (location, whether mining is reserved there); the first match counts.
         size: Bytes of both.
-        failure: Why nothing may be fetched, where the rules cannot be had.
+        failure: Why nothing may be fetched, where the rules are unavailable.
         until: Until when that failure is believed, on the loop's clock.
     """
 
@@ -55,11 +57,20 @@ class SiteRules:
 
     Args:
         client: Reads them.
+        failure_seconds: How long a site whose rules are unavailable is not asked again.
+        memory: Bytes of rules kept.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(
+        self,
+        client: Client,
+        failure_seconds: float = FAILURE_SECONDS,
+        memory: int = RULES_MEMORY,
+    ) -> None:
         self._client = client
         self._options = client.options
+        self._failure_seconds = failure_seconds
+        self._memory = memory
         self._sites: OrderedDict[URL, asyncio.Task[_Site]] = OrderedDict()
         self._held = 0
 
@@ -72,10 +83,10 @@ class SiteRules:
         if not (self._options.robots_txt or self._options.tdm_reservation):
             return
         site = await self._site(url.origin())
-        if site.failure:  # tries enough were made: the URL's own would not help
+        if site.failure:  # with retries of its own: the URL's would not help
             raise RefusedError(site.failure.status, site.failure.reason, site.failure.code)
         if site.delay:
-            self._client.pace.slow_down(url.host or "", site.delay)
+            self._client.rate_limits.throttle(url.host or "", site.delay)
         if site.robots and not site.robots.can_fetch(str(url), self._options.token):
             raise RefusedError(DownloadStatus.ROBOTS_TXT, f"robots.txt disallows {url.raw_path}")
         for location, reserved in site.reserved:
@@ -93,7 +104,7 @@ class SiteRules:
             task = asyncio.create_task(self._read(origin))
             self._sites[origin] = task
         self._sites.move_to_end(origin)
-        while len(self._sites) > REMEMBERED or self._held > RULES_MEMORY:
+        while len(self._sites) > REMEMBERED or self._held > self._memory:
             _, oldest = self._sites.popitem(last=False)
             self._held -= oldest.result().size if oldest.done() else 0
         return await asyncio.shield(task)
@@ -102,7 +113,7 @@ class SiteRules:
         try:
             site = await self._read_rules(origin)
         except RefusedError as error:
-            until = asyncio.get_running_loop().time() + FAILURE_SECONDS
+            until = asyncio.get_running_loop().time() + self._failure_seconds
             return _Site(failure=error, until=until)
         if self._sites.get(origin) is asyncio.current_task():  # not forgotten meanwhile
             self._held += site.size
@@ -111,9 +122,9 @@ class SiteRules:
     async def _read_rules(self, origin: URL) -> _Site:
         robots, delay, text, listed = None, 0.0, "", ""
         if self._options.robots_txt:
-            text = await with_retries(self._options.retries, lambda: self._read_robots(origin))
+            text = await self._client.retried(lambda: self._read_robots(origin))
             robots = Protego.parse(text)
-            delay = min(float(robots.crawl_delay(self._options.token) or 0.0), MAX_CRAWL_DELAY)
+            delay = crawl_delay(robots, self._options.token)
         if self._options.tdm_reservation:
             listed = await self._read_tdm(origin, robots)
         return _Site(robots, delay, parse_tdm(listed), len(text) + len(listed))
@@ -127,7 +138,7 @@ class SiteRules:
         code, text = await self._get(origin / "robots.txt")
         if code == 429 or code >= 500:
             reason = f"robots.txt cannot be read (HTTP {code}), so nothing may be fetched"
-            raise RefusedError(DownloadStatus.ROBOTS_TXT, reason, again=True)
+            raise RefusedError(DownloadStatus.ROBOTS_TXT, reason, transient=True)
         return text
 
     async def _read_tdm(self, origin: URL, robots: Protego | None) -> str:
@@ -158,7 +169,9 @@ class SiteRules:
             if not hops:
                 raise
             reason = f"{url.path} redirects to what cannot be read: {error}"
-            raise RefusedError(DownloadStatus.ROBOTS_TXT, reason, again=error.again) from None
+            raise RefusedError(
+                DownloadStatus.ROBOTS_TXT, reason, transient=error.transient
+            ) from None
         return 404, ""
 
     async def _ask(self, url: URL, clock: Clock) -> tuple[int, str, str | None]:
@@ -168,6 +181,11 @@ class SiteRules:
                 return answer.status, "", answer.headers.get("Location")
             start = await read_start(answer, RULES_BYTES) if answer.status == 200 else b""
             return answer.status, start.decode("utf-8-sig", "replace"), None
+
+
+def crawl_delay(robots: Protego, token: str) -> float:
+    """Return the seconds that a robots.txt wants between two requests, within reason."""
+    return min(max(float(robots.crawl_delay(token) or 0.0), 0.0), MAX_CRAWL_DELAY)
 
 
 def parse_tdm(text: str) -> tuple[tuple[str, bool], ...]:
@@ -205,14 +223,14 @@ def matches(location: str, path: str) -> bool:
     first, *rest = location.removesuffix("$").split("*")
     if not path.startswith(first):
         return False
-    place = len(first)
+    offset = len(first)
     for part in rest:
-        found = path.find(part, place)
+        found = path.find(part, offset)
         if found < 0:
             return False
-        place = found + len(part)
+        offset = found + len(part)
     if not location.endswith("$"):
         return True
     if not rest:
-        return place == len(path)
-    return path.endswith(rest[-1]) and len(path) - len(rest[-1]) >= place - len(rest[-1])
+        return offset == len(path)
+    return path.endswith(rest[-1]) and len(path) - len(rest[-1]) >= offset - len(rest[-1])

@@ -1,4 +1,4 @@
-"""Which URL is next: a few lanes per host, so that a slow host holds up nobody else."""
+"""Which URL is next: each host has its own few workers, so that a slow one delays nobody else."""
 
 from __future__ import annotations
 
@@ -10,28 +10,39 @@ from queue import SimpleQueue
 
 from yarl import URL
 
-from laion_eo.builtin.downloaders.http.body import Room
+from laion_eo.builtin.downloaders.http.body import MemoryBudget
 from laion_eo.builtin.downloaders.http.fetch import Fetcher
 from laion_eo.types import Download
 
 WINDOW = 16
-"""URLs looked ahead, for each request at a time: hosts among them take turns."""
-HANDOFF_BYTES = 64 * 2**20
-HANDOFF_ITEMS = 1024
+"""URLs read ahead for each request at a time: the hosts among them take turns."""
+QUEUE_BYTES = 64 * 2**20
+"""Bytes of images that may wait for whoever stores them."""
+QUEUE_ITEMS = 1024
+"""Results that may: those without an image weigh nothing, but are not free."""
+POLL = 0.005
+"""Seconds between two looks at a full queue."""
 
 
-class Handoff:
-    """Results on their way from the event loop to the thread that asked, bounded in bytes."""
+class ResultQueue:
+    """Results from the event loop for the thread that asked, bounded in bytes.
 
-    def __init__(self) -> None:
+    Args:
+        max_bytes: Bytes of images, beyond which the event loop waits.
+        max_items: Results, likewise.
+    """
+
+    def __init__(self, max_bytes: int = QUEUE_BYTES, max_items: int = QUEUE_ITEMS) -> None:
+        self._max_bytes = max_bytes
+        self._max_items = max_items
         self._queue: SimpleQueue[Download | BaseException | None] = SimpleQueue()
         self._bytes = 0
         self._lock = threading.Lock()
 
     async def put(self, download: Download) -> None:
-        """Hand over one result, waiting while there is too much of them."""
-        while self._bytes > HANDOFF_BYTES or self._queue.qsize() > HANDOFF_ITEMS:
-            await asyncio.sleep(0.005)
+        """Add one result, waiting while there are too many."""
+        while self._bytes > self._max_bytes or self._queue.qsize() > self._max_items:
+            await asyncio.sleep(POLL)
         with self._lock:
             self._bytes += len(download.content or b"")
         self._queue.put(download)
@@ -55,21 +66,21 @@ class Handoff:
         return item
 
 
-class Lanes:
-    """Works through URLs, each host in lanes of its own.
+class Scheduler:
+    """Works through URLs, with workers of its own for each host.
 
     Args:
-        fetcher: Fetches one.
-        room: The memory for bodies.
-        handoff: Where results go.
+        fetcher: Fetches one URL.
+        memory: What bodies may take.
+        results: Where results go.
     """
 
-    def __init__(self, fetcher: Fetcher, room: Room, handoff: Handoff) -> None:
+    def __init__(self, fetcher: Fetcher, memory: MemoryBudget, results: ResultQueue) -> None:
         self._fetcher = fetcher
-        self._room = room
-        self._handoff = handoff
-        self._waiting: dict[str, deque[str]] = {}
-        self._lanes: dict[str, int] = {}
+        self._memory = memory
+        self._results = results
+        self._pending: dict[str, deque[str]] = {}
+        self._workers: dict[str, int] = {}
 
     async def run(self, urls: Iterable[str], requests: int, per_host: int) -> None:
         """Fetch all URLs.
@@ -84,21 +95,22 @@ class Lanes:
             for url in urls:
                 await window.acquire()
                 host = _host(url)
-                self._waiting.setdefault(host, deque()).append(url)
-                if self._lanes.get(host, 0) < per_host:
-                    self._lanes[host] = self._lanes.get(host, 0) + 1
-                    group.create_task(self._lane(host, window))
+                self._pending.setdefault(host, deque()).append(url)
+                if self._workers.get(host, 0) < per_host:
+                    self._workers[host] = self._workers.get(host, 0) + 1
+                    group.create_task(self._work(host, window))
 
-    async def _lane(self, host: str, window: asyncio.Semaphore) -> None:
-        waiting = self._waiting[host]
-        while waiting:
-            url = waiting.popleft()
-            async with self._room.place() as place:
-                await self._handoff.put(await self._fetcher.fetch(url, place))
+    async def _work(self, host: str, window: asyncio.Semaphore) -> None:
+        """Fetch pending URLs of one host until there are none."""
+        pending = self._pending[host]
+        while pending:
+            url = pending.popleft()
+            async with self._memory.reservation() as reservation:
+                await self._results.put(await self._fetcher.fetch(url, reservation))
             window.release()
-        self._lanes[host] -= 1
-        if not self._lanes[host]:
-            del self._lanes[host], self._waiting[host]
+        self._workers[host] -= 1
+        if not self._workers[host]:
+            del self._workers[host], self._pending[host]
 
 
 def _host(url: str) -> str:

@@ -4,12 +4,14 @@ import asyncio
 import ipaddress
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from fakes.hostile import HostileServer, serve_hostile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from yarl import URL
 
 from laion_eo.builtin.downloaders.http.addresses import (
@@ -18,12 +20,12 @@ from laion_eo.builtin.downloaders.http.addresses import (
     is_public,
     parse_url,
 )
-from laion_eo.builtin.downloaders.http.body import Room
+from laion_eo.builtin.downloaders.http.body import MemoryBudget
 from laion_eo.builtin.downloaders.http.client import Client
 from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
 from laion_eo.builtin.downloaders.http.fetch import Fetcher
 from laion_eo.builtin.downloaders.http.options import HttpOptions
-from laion_eo.builtin.downloaders.http.rate_limits import Pace
+from laion_eo.builtin.downloaders.http.rate_limits import RateLimits
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
 from laion_eo.builtin.hash_lists import HashList
 from laion_eo.component import Context
@@ -80,6 +82,49 @@ def test_what_is_no_url_has_a_status(url: str) -> None:
         parse_url(url, URL("http://8.8.8.8/"))
 
 
+@settings(deadline=None, derandomize=True)
+@given(
+    st.one_of(
+        st.text(max_size=60),
+        st.builds("{}://{}{}{}".format, st.sampled_from(["http", "https", "ftp", "HTTP", "file"]),
+                  st.sampled_from(["", "a@", "a:b@", "[", "]@"]) , st.text(max_size=20),
+                  st.sampled_from(["", "/", ":80/", ":99999", "]:1/", "/%zz", "/\x00"])),
+        st.ip_addresses().map("http://{}/".format),
+        st.ip_addresses(v=6).map("http://[{}]/".format),
+    ),
+    st.booleans(),
+)  # fmt: skip
+def test_any_text_is_a_url_without_a_password_or_a_bad_url(text: str, redirected: bool) -> None:
+    try:
+        url = parse_url(text, URL("http://example.org/a") if redirected else None, 302)
+    except RefusedError as refusal:
+        assert (refusal.status, refusal.code) == (DownloadStatus.BAD_URL, 302)
+        return
+    assert url.scheme in ("http", "https")
+    assert (url.user, url.password, url.fragment) == (None, None, "")
+    try:
+        check_url(url, ())
+    except RefusedError as refusal:
+        assert refusal.status is DownloadStatus.REFUSED_ADDRESS
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.ip_addresses(v=4))
+def test_an_address_is_judged_alike_however_it_is_wrapped(address: ipaddress.IPv4Address) -> None:
+    number = int(address)
+    wrapped = [f"::ffff:{address}", f"64:ff9b::{number >> 16:x}:{number & 0xFFFF:x}",
+               f"2002:{number >> 16:x}:{number & 0xFFFF:x}::"]  # fmt: skip
+    assert {is_public(ipaddress.ip_address(one)) for one in wrapped} == {is_public(address)}
+    written = [str(address), str(number), f"{number:#x}", f"0{number:o}"]
+    refused = []
+    for host in written:
+        try:
+            check_url(URL(f"http://{host}/"), ())
+        except RefusedError:
+            refused.append(host)
+    assert refused == ([] if is_public(address) else written)
+
+
 class FakeNames(AbstractResolver):
     """Answers as scripted: each look-up of a name takes its next address."""
 
@@ -108,17 +153,24 @@ class FakeNames(AbstractResolver):
         pass
 
 
-def fetch_with(names: FakeNames, allow: tuple[str, ...], *urls: str) -> list[Download]:
+def fetch_with(
+    names: FakeNames,
+    allow: tuple[str, ...],
+    *urls: str,
+    limits: RateLimits | None = None,
+    **more: float,
+) -> list[Download]:
     """Fetch one after the other; names stand for what the fake says."""
 
     async def work() -> list[Download]:
-        options = HttpOptions(allow_hosts=allow, delay=0.0, retries=1, timeout=5.0)
+        values = {"allow_hosts": allow, "delay": 0.0, "retries": 1, "timeout": 5.0, **more}
+        options = HttpOptions.model_validate(values)
         resolver = PublicResolver(options.allow_hosts, names)
-        async with Client(options, Pace(8, 8, 0.0), resolver) as client:
-            fetcher, room, found = Fetcher(client, HashList()), Room(8, 2**20), []
+        async with Client(options, limits or RateLimits(8, 8, 0.0), resolver) as client:
+            fetcher, memory, found = Fetcher(client, HashList()), MemoryBudget(8, 2**20), []
             for url in urls:
-                async with room.place() as place:
-                    found.append(await fetcher.fetch(url, place))
+                async with memory.reservation() as reservation:
+                    found.append(await fetcher.fetch(url, reservation))
             return found
 
     return asyncio.run(work())
@@ -156,18 +208,24 @@ def test_rebinding_gains_nothing(server: HostileServer) -> None:
     assert server.visits.total() == before
 
 
+class CountedLimits(RateLimits):
+    """Rate limits that note who was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(8, 8, 0.0)
+        self.asked: list[str] = []
+
+    @asynccontextmanager
+    async def connection(self, name: str) -> AsyncIterator[None]:
+        self.asked.append(name)
+        async with super().connection(name):
+            yield
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="how others treat a full queue differs")
-def test_a_host_that_lets_nobody_in_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system knocks several times within the time; what comes of it holds for a while."""
-    turns = []
-    turn = Pace.turn
-
-    def counted(pace: Pace, host: str) -> AbstractAsyncContextManager[None]:
-        turns.append(host)
-        return turn(pace, host)
-
-    monkeypatch.setattr(Pace, "turn", counted)
-    options = {"allow_hosts": ["127.0.0.1"], "delay": 0.0, "retries": 2, "connect_timeout": 0.3}
+def test_a_host_that_lets_nobody_in_is_tried_once() -> None:
+    """The system itself tries several times; what comes of it is believed for a while."""
+    limits = CountedLimits()
     with socket.socket() as full, ExitStack() as guests:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -176,11 +234,12 @@ def test_a_host_that_lets_nobody_in_is_tried_once(monkeypatch: pytest.MonkeyPatc
             guest.setblocking(False)
             guest.connect_ex(full.getsockname())
         urls = [f"http://127.0.0.1:{full.getsockname()[1]}/{n}.jpg" for n in range(3)]
-        downloader = HttpDownloader(HttpDownloader.Config.model_validate(options), Context())
-        found = list(downloader.download(urls))
+        found = fetch_with(
+            FakeNames({}), ("127.0.0.1",), *urls, limits=limits, retries=2, connect_timeout=0.3
+        )
     assert {got.status for got in found} == {DownloadStatus.TIMEOUT}
     assert "no connection within 0.3 s" in found[0].reason
-    assert turns == ["127.0.0.1"]
+    assert limits.asked == ["127.0.0.1"]
 
 
 def test_dead_names_have_a_status_of_their_own_and_no_retry() -> None:

@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import pytest
 from fakes.hostile_files import encoded, gzip_bomb, photo
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from laion_eo.builtin.downloaders.http.body import PIECE, pieces
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
@@ -20,7 +22,7 @@ JPEG = encoded(photo(), "JPEG")
 
 @dataclass
 class Answer:
-    """As much of an answer as unpacking looks at."""
+    """As much of an answer as unpacking needs."""
 
     body: bytes
     coding: str
@@ -74,6 +76,26 @@ def test_a_bomb_comes_out_in_small_pieces() -> None:
         assert tracemalloc.get_traced_memory()[1] < 8 * PIECE + 4 * bomb
     finally:
         tracemalloc.stop()
+
+
+packed = st.one_of(
+    st.binary(max_size=200),
+    st.binary(max_size=200).map(gzip.compress),
+    st.binary(max_size=200).map(lambda data: gzip.compress(data)[:-9] + data),
+    st.binary(max_size=200).map(zlib.compress),
+)
+
+
+@settings(deadline=None, derandomize=True)
+@given(packed, st.sampled_from(["gzip", "deflate"]), st.integers(1, 40))
+def test_any_packed_body_is_unpacked_or_a_bad_answer(body: bytes, coding: str, step: int) -> None:
+    try:
+        found = asyncio.run(read(Answer(body, coding, step=step)))
+    except RefusedError as refusal:
+        assert refusal.status is DownloadStatus.BAD_ANSWER
+        assert refusal.reason.startswith(f"Content-Encoding {coding}: ")
+    else:
+        assert all(len(piece) <= PIECE for piece in found)
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress"])

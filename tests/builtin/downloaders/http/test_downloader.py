@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import socket
 import threading
-import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fakes.hostile_files import HEIGHT, WIDTH, encoded, photo
 from fakes.loopback import serve_connections
+from sites import download, site
 
 from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
 from laion_eo.component import Context
+from laion_eo.digests import HashedBytes
 from laion_eo.errors import DataError
+from laion_eo.kinds.contract import check_download
 from laion_eo.types import JSON, DownloadStatus
 
 JPEG = encoded(photo(), "JPEG")
@@ -78,25 +83,58 @@ def test_a_download_may_be_left_in_a_thread_of_its_own(monkeypatch: pytest.Monke
         assert left.wait(10)
 
 
-def test_a_slow_reader_bounds_what_is_fetched_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    from laion_eo.builtin.downloaders.http import scheduling
+def test_a_download_may_run_inside_an_event_loop() -> None:
+    """In a notebook there always is one, in the thread of the caller."""
 
-    monkeypatch.setattr(scheduling, "HANDOFF_BYTES", 10 * len(JPEG))
-    asked = 0
+    async def cell(port: int) -> list[DownloadStatus]:
+        return [got.status for got in downloader().download([f"http://127.0.0.1:{port}/1.jpg"])]
 
-    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal asked
-        asked += 1
-        await serve_jpeg(reader, writer)
+    with serve_connections(serve_jpeg) as port:
+        assert asyncio.run(cell(port)) == [DownloadStatus.OK]
 
-    with serve_connections(count) as port:
-        urls = [f"http://127.0.0.1:{port}/{n}.jpg" for n in range(300)]
-        found = downloader(concurrency=4, per_host=4).download(urls)
-        next(found)
-        time.sleep(1.0)  # time for all 300, were there no bound
-        ahead = asked
-        assert len(list(found)) == 299
-    assert ahead < 40
+
+@pytest.mark.parametrize("name", ["sha256", "md5"])
+def test_an_image_is_hashed_once_and_not_decoded(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """From the lists over the record to the check of the contract."""
+    (tmp_path / "block.txt").write_text("0" * 32 + "\n" + "0" * 64)
+    digest = getattr(HashedBytes(JPEG), name)
+    pq.write_table(pa.table({name: [digest]}), tmp_path / "allow.parquet")
+    original, hashed = getattr(hashlib, name), []
+
+    def count(data: bytes, **options: bool) -> object:
+        hashed.append(len(data))
+        return original(data, **options)
+
+    monkeypatch.setattr(hashlib, name, count)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda _: pytest.fail("decoded"))
+    lists = {"block_list": tmp_path / "block.txt", "allow_list": tmp_path / "allow.parquet"}
+    with serve_connections(serve_jpeg) as port:
+        url = f"http://127.0.0.1:{port}/1.jpg"
+        one = downloader(**lists)
+        (got,) = one.download([url])
+    check_download(one, got, [url])
+    assert (got.status, getattr(got, name)) == (DownloadStatus.OK, digest)
+    assert hashed.count(len(JPEG)) == 1
+
+
+def test_the_manifest_learns_what_was_switched_off() -> None:
+    config = HttpDownloader.Config(robots_txt=False)
+    facts = HttpDownloader(config, Context()).facts()
+    assert facts["politeness"]["robots_txt"] is False
+    assert facts["politeness"]["x_robots_tag"] is True
+    assert facts["user_agent"].startswith("laion-eo/")
+
+
+def test_the_agent_says_who_and_why_and_gives_a_contact() -> None:
+    with site() as served:
+        download(served, ["/a.jpg"], contact="mailto:someone@example.org")
+    agents = {agent for _, _, agent in served.diary}
+    assert len(agents) == 1  # robots.txt is asked for under the same name
+    assert "laion-eo/" in (agent := agents.pop())
+    assert "research" in agent
+    assert "mailto:someone@example.org" in agent
 
 
 @pytest.mark.parametrize(
@@ -142,11 +180,11 @@ def test_a_missing_list_stops_the_run_before_any_request(tmp_path: Path) -> None
         downloader(block_list=str(tmp_path / "none.txt")).identity()
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_file_may_have_the_last_byte_that_is_allowed(told: bool) -> None:
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_file_may_have_the_last_byte_that_is_allowed(announced: bool) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        length = b"Content-Length: %d\r\n" % len(JPEG) if told else b""
+        length = b"Content-Length: %d\r\n" % len(JPEG) if announced else b""
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n%s\r\n%s" % (length, JPEG))
 
     rules = {"robots_txt": False, "tdm_reservation": False}

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
-from sites import Answer, Loopback, download, site
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from protego import Protego
+from sites import Answer, Loopback, Site, download, site
 from yarl import URL
 
 from laion_eo.builtin.downloaders.http import rules
 from laion_eo.builtin.downloaders.http.client import Client
 from laion_eo.builtin.downloaders.http.options import HttpOptions
-from laion_eo.builtin.downloaders.http.rate_limits import Pace
-from laion_eo.builtin.downloaders.http.rules import SiteRules, matches, parse_tdm
+from laion_eo.builtin.downloaders.http.rate_limits import RateLimits
+from laion_eo.builtin.downloaders.http.refusal import RefusedError
+from laion_eo.builtin.downloaders.http.rules import SiteRules, crawl_delay, matches, parse_tdm
 from laion_eo.types import DownloadStatus
 
 
@@ -18,7 +26,7 @@ def test_robots_txt_is_read_once_and_obeyed() -> None:
     rules = b"User-agent: laion-eo\nDisallow: /no\n\nUser-agent: *\nDisallow: /\n"
     with site({"/robots.txt": Answer(200, rules)}) as served:
         got = download(served, ["/a.jpg", "/b.jpg", "/no/c.jpg"])
-    assert got["/a.jpg"].status is DownloadStatus.OK  # our own rules count, not everybody's
+    assert got["/a.jpg"].status is DownloadStatus.OK  # our own rules count, not those for all
     assert got["/no/c.jpg"].status is DownloadStatus.ROBOTS_TXT
     assert served.paths().count("/robots.txt") == 1
     assert "/no/c.jpg" not in served.paths()
@@ -54,21 +62,40 @@ def test_robots_txt_that_fails_once_is_asked_for_again() -> None:
     assert served.paths().count("/robots.txt") == 2
 
 
+def checked(served: Site, rules: SiteRules, *hosts: str) -> Coroutine[Any, Any, list[str]]:
+    """Return how the rules judge an image of each host, one after the other."""
+
+    async def work() -> list[str]:
+        ends = []
+        for host in hosts:
+            try:
+                await rules.check(URL(f"http://{host}:{served.port}/a.jpg"))
+                ends.append("ok")
+            except RefusedError as refusal:
+                ends.append(refusal.status.value)
+        return ends
+
+    return work()
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(60.0, 2), (0.0, 10)])
 def test_a_site_that_fails_is_believed_a_while_and_then_asked_again(
-    monkeypatch: pytest.MonkeyPatch,
+    seconds: float, asked: int
 ) -> None:
     """Its tries are counted once for all of its URLs, not for each of them."""
-    paths = [f"/{n}.jpg" for n in range(5)]
+
+    async def work(served: Site) -> list[str]:
+        options = HttpOptions(delay=0.0, retries=1, max_wait=0.01)
+        async with Client(options, RateLimits(8, 8, 0.0), Loopback(())) as client:
+            rules = SiteRules(client, failure_seconds=seconds)
+            return await checked(served, rules, *["one.test"] * 5)
+
     with site({"/robots.txt": Answer(500)}) as served:
-        got = download(served, paths, retries=1, per_host=1)
-        assert {one.status for one in got.values()} == {DownloadStatus.ROBOTS_TXT}
-        assert served.paths() == ["/robots.txt"] * 2
-        monkeypatch.setattr(rules, "FAILURE_SECONDS", 0.0)
-        download(served, paths[:2], per_host=1)
-    assert served.paths() == ["/robots.txt"] * 4
+        assert asyncio.run(work(served)) == ["robots-txt"] * 5
+    assert served.paths() == ["/robots.txt"] * asked
 
 
-def test_429_on_the_rules_leaves_the_host_alone() -> None:
+def test_429_on_the_rules_spares_the_host() -> None:
     """Whatever it was asked for: a host that says 429 to tdmrep.json is not asked for an image."""
     busy = Answer(429, b"", ("Retry-After: 3600",))
     for path in ("/robots.txt", "/.well-known/tdmrep.json"):
@@ -125,23 +152,20 @@ def test_a_robots_txt_that_drips_is_given_up() -> None:
     assert served.paths() == ["/robots.txt"]
 
 
-def test_rules_are_forgotten_before_they_take_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rules_are_forgotten_before_they_take_the_memory() -> None:
+    """The oldest first: room for two of these files is room for two sites."""
     robots = Answer(200, b"User-agent: *\nDisallow: /no\n" + b"#" * 1000)
-    monkeypatch.setattr(rules, "RULES_MEMORY", 3000)
 
-    async def held(port: int) -> list[int]:
-        options = HttpOptions(delay=0.0)
-        sizes = []
-        async with Client(options, Pace(8, 8, 0.0), Loopback(())) as client:
-            sites = SiteRules(client)
-            for name in (f"host{n}.test" for n in range(6)):
-                await sites.check(URL(f"http://{name}:{port}/a.jpg"))
-                sizes.append(len(sites._sites))
-        return sizes
+    async def work(served: Site) -> list[int]:
+        async with Client(HttpOptions(delay=0.0), RateLimits(8, 8, 0.0), Loopback(())) as client:
+            rules, counts = SiteRules(client, memory=2500), []
+            for host in ("one.test", "two.test", "one.test", "three.test", "one.test", "two.test"):
+                await checked(served, rules, host)
+                counts.append(served.paths().count("/robots.txt"))
+            return counts
 
     with site({"/robots.txt": robots}) as served:
-        assert max(asyncio.run(held(served.port))) == 3
-    assert served.paths().count("/robots.txt") == 6
+        assert asyncio.run(work(served)) == [1, 2, 2, 3, 3, 4]
 
 
 def test_a_robots_txt_made_to_hang_its_reader_does_not() -> None:
@@ -157,6 +181,58 @@ def test_crawl_delay_counts_where_it_is_longer() -> None:
         download(served, ["/a.jpg", "/b.jpg", "/c.jpg"], tdm_reservation=False)
     times = served.times()
     assert times[-1] - times[0] > 2 * 0.3 - 0.1  # waiting is never shorter, whatever the machine
+
+
+NUMBERS = st.one_of(
+    st.floats().map(str), st.integers().map(str), st.sampled_from(["1e999", "0x1", "1_0", "--1"])
+)
+lines = st.one_of(
+    st.text(max_size=60),
+    st.builds(
+        "{}: {}".format,
+        st.sampled_from(["User-agent", "Disallow", "Allow", "Request-rate", "Visit-time", "Host"]),
+        st.one_of(st.text(max_size=40), st.sampled_from(["*", "laion-eo", "/%", "/%F0%9", "*$*"])),
+    ),
+    NUMBERS.map("Crawl-delay: {}".format),
+)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(lines, max_size=12).map("\n".join), st.text(max_size=40))
+def test_any_robots_txt_can_be_read(text: str, path: str) -> None:
+    robots = Protego.parse("User-agent: *\n" + text)
+    assert 0.0 <= crawl_delay(robots, "laion-eo") <= rules.MAX_CRAWL_DELAY
+    url = URL("http://a.test/") / path.lstrip("/") if path.strip("/.") else URL("http://a.test/")
+    assert robots.can_fetch(str(url), "laion-eo") in (True, False)
+
+
+jsons = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["location", "tdm-reservation", "x"]), inner, max_size=3)
+    ),
+)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.one_of(st.text(max_size=60), jsons.map(json.dumps)), st.text(max_size=40))
+def test_any_tdmrep_says_something_or_nothing(text: str, path: str) -> None:
+    for location, reserved in parse_tdm(text):
+        assert isinstance(reserved, bool)
+        assert matches(location, path) in (True, False)
+
+
+def as_regex(location: str) -> str:
+    """Return a location as a pattern that says the same, and takes for ever where we do not."""
+    body = location.removesuffix("$")
+    return ".*".join(map(re.escape, body.split("*"))) + ("$" if location.endswith("$") else "")
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.text("ab*$", max_size=8), st.text("ab$", max_size=8))
+def test_locations_match_as_their_patterns_do(location: str, path: str) -> None:
+    assert matches(location, path) == bool(re.match(as_regex(location), path, re.DOTALL))
 
 
 def test_tdmrep_can_be_switched_off() -> None:
