@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +35,39 @@ def fail(component: Component, what: str) -> RunError:
 def _of_type(component: Component, value: object, wanted: type) -> None:
     if not isinstance(value, wanted):
         raise fail(component, f"{wanted.__name__} wanted, got {type(value).__name__}")
+
+
+def check_needs(component: Component, value: object) -> tuple[str, ...]:
+    """Return the columns that a scorer or a filter needs, if they are a list of names.
+
+    Raises:
+        RunError: They are not; a single text is not one either.
+    """
+    if not isinstance(value, tuple | list) or not all(isinstance(name, str) for name in value):
+        raise fail(component, f"a tuple of column names wanted from needs, got {value!r}")
+    return tuple(value)
+
+
+def check_columns(component: Component, value: object) -> pa.Schema:
+    """Return the columns that a scorer makes, if they are a schema.
+
+    Raises:
+        RunError: They are not.
+    """
+    if not isinstance(value, pa.Schema):
+        raise fail(component, f"a pyarrow.Schema wanted as columns, got {type(value).__name__}")
+    return value
+
+
+def check_facts(component: Component, value: object) -> Mapping[str, object]:
+    """Return what a component records of its work, if it is a dict.
+
+    Raises:
+        RunError: It is not.
+    """
+    if not isinstance(value, dict):
+        raise fail(component, f"a dict wanted from facts, got {type(value).__name__}")
+    return value
 
 
 def check_anchor(component: Component, value: object) -> Anchor | SkippedAnchor:
