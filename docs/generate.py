@@ -43,7 +43,8 @@ def commands() -> str:
     context = cli.make_context("laion-eo", [], resilient_parsing=True, terminal_width=100)
     for name in COMMANDS:
         command = cli.get_command(context, name)
-        assert command is not None
+        if command is None:
+            raise LookupError(f"laion_eo.cli has no command {name!r}")
         inner = click.Context(command, parent=context, info_name=name, terminal_width=100)
         parts += ["", f"## `laion-eo {name}`", "", "```text", command.get_help(inner), "```"]
     return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""What components hand over is checked here, so that a broken one is named and nobody else's."""
+"""What components return is checked here, so that the broken one is named and no other."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def check_facts(component: Component, value: object) -> Mapping[str, object]:
 
 
 def check_anchor(component: Component, value: object) -> Anchor | SkippedAnchor:
-    """Return a sample of an anchor source if it is a whole one.
+    """Return a sample of an anchor source if it is a complete one.
 
     Raises:
         RunError: It is neither an Anchor nor a SkippedAnchor; it has both pixels and a text, or
             none; its pixels are not numbers of (bands, height, width); its scale is not positive;
-            its place is not in degrees; its time is not in UTC.
+            its position is not in degrees; its time is not in UTC.
     """
     if isinstance(value, SkippedAnchor):
         return value
@@ -195,7 +195,7 @@ def check_lookup(component: Component, value: pa.Table, rows: int) -> pa.Table:
 
 
 def check_download(component: Component, value: Download, asked: Collection[str]) -> Download:
-    """Return the end of a download if it is one that was asked for and is what it says.
+    """Return the result of a download if it was asked for and is what it says.
 
     Its ``sha256`` and ``format`` name a file of the run directory, so they are not taken on trust.
 
@@ -210,8 +210,8 @@ def check_download(component: Component, value: Download, asked: Collection[str]
         raise fail(component, f"a DownloadStatus wanted, got {value.status!r}")
     if not value.status.has_image:
         return value
-    whole = isinstance(value.content, bytes) and value.width and value.height
-    if not whole or value.format not in FORMATS:
+    complete = isinstance(value.content, bytes) and value.width and value.height
+    if not complete or value.format not in FORMATS:
         raise fail(
             component,
             f"{value.url!r} is {value.status} but lacks its bytes, size or a known format",

@@ -132,7 +132,7 @@ def _check_same(workbench: Workbench, pool: PoolModel, mine: PoolModel) -> None:
     if differs:
         raise ConfigError(
             f"{workbench.run_file.name}: the pool of [retriever] was made with {differs}. Choose "
-            "the pool's model in [embedder], or embed the pool again with this one (laion-eo index)."
+            "its model in [embedder], or embed the pool again with this one (laion-eo index)."
         )
 
 

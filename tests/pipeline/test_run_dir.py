@@ -8,7 +8,8 @@ import pytest
 
 from laion_eo.errors import ConfigError, RunError
 from laion_eo.files import write_atomically
-from laion_eo.pipeline.run_dir import RunDir, StageRecord
+from laion_eo.pipeline.manifest import StageRecord
+from laion_eo.pipeline.run_dir import RunDir
 
 
 def table(*values: int) -> pa.Table:
@@ -21,7 +22,7 @@ def test_parts_of_one_fingerprint_make_the_table(tmp_path: Path) -> None:
     run_dir.write_part("scores", 0, "bb", table(1))
     run_dir.write_part("scores", 0, "aa", table(9))
     assert run_dir.done("scores", "bb") == {0, 1}
-    run_dir.complete("scores", StageRecord("bb", 2, 0.0))
+    run_dir.complete("scores", StageRecord(fingerprint="bb", parts=2, seconds=0.0))
     assert run_dir.read("scores")["x"].to_pylist() == [1, 2]
     assert [path.name for path in run_dir.parts("scores")] == [
         "part-00000-bb.parquet",
@@ -38,8 +39,8 @@ def test_a_stage_that_is_not_complete_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_damaged_record_counts_as_none(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path)
-    run_dir.complete("scores", StageRecord("aa", 0, 0.0))
-    assert run_dir.record("scores") == StageRecord("aa", 0, 0.0)
+    run_dir.complete("scores", StageRecord(fingerprint="aa", parts=0, seconds=0.0))
+    assert run_dir.record("scores") == StageRecord(fingerprint="aa", parts=0, seconds=0.0)
     (tmp_path / ".stages" / "scores.json").write_text("{")
     assert run_dir.record("scores") is None
 

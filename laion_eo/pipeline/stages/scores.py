@@ -1,4 +1,4 @@
-"""Stage ``scores``: look at the images again, exactly (section 2.3)."""
+"""Stage ``scores``: compare the images themselves, exactly (section 2.3)."""
 
 from __future__ import annotations
 

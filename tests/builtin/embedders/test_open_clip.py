@@ -241,6 +241,6 @@ def test_weights_that_the_hub_does_not_give(tmp_path: Path, checkpoint: Path) ->
     line = done.stdout.strip()
     assert line.count("\n") == 0
     assert "'ViT-B-32-quickgelu' with weights 'openai'" in line
-    assert "timm/vit_base_patch32_clip_224.openai cannot be had from the Hub" in line
+    assert "timm/vit_base_patch32_clip_224.openai is unavailable from the Hub" in line
     assert "hf_secret" not in done.stdout + done.stderr
     assert done.stderr == ""  # no retries, no tracebacks

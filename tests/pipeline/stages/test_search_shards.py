@@ -131,7 +131,7 @@ def test_what_a_worker_found_raises_its_own_floor(
     found = [stage.search_shard((shard, nothing)).neighbors for shard in (0, 0, 1)]
     high = np.ones_like(nothing)
     stage.search_shard((2, high))
-    runner.bench.close()
+    runner.workbench.close()
     np.testing.assert_array_equal(floors[0], nothing)
     np.testing.assert_array_equal(floors[1], found[0].scores[:, -1])
     np.testing.assert_array_equal(floors[2], found[0].scores[:, -1])
