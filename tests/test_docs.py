@@ -23,7 +23,10 @@ HOOKS = {
     for name, function in vars(hookspecs).items()
     if name.startswith("laion_eo_") and inspect.isfunction(function)
 }
-PAGES = ("hooks.md", "commands.md", "columns.md", "components.md", "plugins/README.md")
+PAGES = (
+    *("hooks.md", "commands.md", "columns.md", "components.md", "plugins/README.md"),
+    "manifest.schema.json",
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +43,7 @@ def generate() -> Iterator[ModuleType]:
 
 @pytest.mark.parametrize("page", [*PAGES, *(f"plugins/{kind.name}.md" for kind in KINDS)])
 def test_the_page_is_what_the_code_says(page: str, generate: ModuleType) -> None:
-    made = f"{generate.NOTE}\n{generate.PAGES[page]().rstrip()}\n"
-    assert (DOCS / page).read_text("utf-8") == made
+    assert (DOCS / page).read_text("utf-8") == generate.written(page)
 
 
 def test_no_page_is_left_out(generate: ModuleType) -> None:

@@ -54,7 +54,7 @@ def test_shards_change_nothing(
     assert not (cut.folder / "neighbors" / ".shards").exists()
 
 
-def test_a_failed_search_goes_on_after_its_last_shard(
+def test_a_failed_search_resumes_after_its_last_shard(
     sharded: dict[str, JSON], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(sharded, tmp_path / "whole", registry=registry)
@@ -157,7 +157,7 @@ run(Path(sys.argv[1]), Path(sys.argv[2]), registry=Registry.discover([colours]))
 
 
 @pytest.mark.crash
-def test_a_killed_search_goes_on_after_its_last_shard(
+def test_a_killed_search_resumes_after_its_last_shard(
     sharded: dict[str, JSON], registry: Registry, tmp_path: Path
 ) -> None:
     whole = run(sharded, tmp_path / "whole", registry=registry)
