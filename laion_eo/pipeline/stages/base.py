@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from laion_eo.component import Component
-from laion_eo.kinds.contract import check_facts
+from laion_eo.kinds.contract import check_facts, fail
 from laion_eo.pipeline.manifest import to_json
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.workbench import Workbench, identity
@@ -66,7 +66,10 @@ class Step(ABC):
             uses[part.name] += 1
             label = part.name if uses[part.name] == 1 else f"{part.name} {uses[part.name]}"
             if facts := check_facts(part, self.workbench.ready(part).facts()):
-                found[label] = to_json(facts)
+                try:
+                    found[label] = to_json(facts)
+                except ValueError as error:
+                    raise fail(part, f"facts that are no JSON: {error}") from error
         return found
 
 
