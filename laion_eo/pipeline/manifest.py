@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -18,7 +18,7 @@ from pydantic_core import to_jsonable_python
 from laion_eo.config import Model, RunConfig
 from laion_eo.errors import DataError
 
-FORMAT: Final = 1
+FORMAT = 1
 """The manifest's format; raised where a reader of the last one would misunderstand the next."""
 MANIFEST = "manifest.json"
 """Its name in a run directory."""
@@ -37,7 +37,7 @@ class StageRecord(Model):
 
     fingerprint: str
     parts: int = Field(ge=0)
-    seconds: float = Field(ge=0)
+    seconds: float = Field(ge=0.0)
     counts: dict[str, int] = Field(default_factory=dict)
     facts: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
@@ -73,7 +73,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, JsonValue]
 
-    version: Literal[1] = FORMAT
+    version: int = Field(default=FORMAT, ge=1, le=FORMAT)
     laion_eo: str
     python: str
     packages: dict[str, str]

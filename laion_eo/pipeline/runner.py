@@ -171,8 +171,7 @@ class Runner:
         manifest = self._manifest()
         told |= manifest.dump()
         hook.laion_eo_after_run(manifest=told)
-        added = {key: value for key, value in told.items() if key not in Manifest.model_fields}
-        finished = manifest.model_copy(update=to_json(added)).dump()
+        finished = _with_added(manifest, told).dump()
         self.run_dir.write_text(MANIFEST, json.dumps(finished, indent=1) + "\n")
         return RunResult(self.run_dir.path, finished, ran)
 
@@ -250,6 +249,16 @@ def _total(stage: ShapedStage) -> int:
             return len(stage.shards())
         case StreamStage():
             return stage.total()
+
+
+def _with_added(manifest: Manifest, told: Mapping[str, JsonValue]) -> Manifest:
+    """Return the manifest with the keys that plugins added; what they did to others is dropped."""
+    added = {key: value for key, value in told.items() if key not in Manifest.model_fields}
+    try:
+        return manifest.model_copy(update=to_json(added))
+    except ValueError as error:
+        keys = ", ".join(added)
+        raise RunError(f"the keys that plugins added ({keys}) are no JSON: {error}") from error
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -383,7 +383,7 @@ def test_what_nobody_knows_is_no_difference(run_data: dict[str, JSON], tmp_path:
 
     class Late(Colours):
         name = "late"
-        dim = property(lambda self: 49)  # type: ignore[assignment]
+        dim = property(lambda self: 49)
 
     run_data["retriever"]["pool"] = str(write_pool(tmp_path / "pool", random_unit(30, 16)))
     run_data["embedder"] = {"use": "late"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from laion_eo.errors import DataError
+from laion_eo.errors import DataError, RunError
 from laion_eo.hookspecs import hookimpl
 from laion_eo.pipeline import RunResult, run
 from laion_eo.pipeline.manifest import Manifest, to_json
@@ -100,7 +100,7 @@ def test_another_file_is_refused_in_one_line(
 
 
 def test_what_json_does_not_know_becomes_what_it_does() -> None:
-    said = {
+    said: JSON = {
         "half": np.float32(0.5),
         "rows": np.int64(3),
         "none": float("nan"),
@@ -135,3 +135,15 @@ def test_a_plugin_adds_keys_and_changes_none(run_data: dict[str, JSON], tmp_path
         assert manifest.seed == 0
         assert manifest.dump()["lab"] == {"share": 0.5, "path": "/a"}
         assert result.manifest == manifest.dump()
+
+
+def test_what_a_plugin_adds_must_be_json(run_data: dict[str, JSON], tmp_path: Path) -> None:
+    class Lab:
+        @hookimpl
+        def laion_eo_after_run(self, manifest: dict[str, JSON]) -> None:
+            manifest["lab"] = {"all": manifest}
+
+    with pytest.raises(
+        RunError, match=r"the keys that plugins added \(lab\) are no JSON: Circular"
+    ):
+        run(run_data, tmp_path / "run", ["retriever.k=3"], Registry.discover([colours, Lab()]))
