@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from laion_eo.builtin.retrievers.exact_scan import ExactScan
@@ -169,6 +170,19 @@ def test_a_column_that_is_there_already(
     run_data["scorers"].append({"use": "brightness", "column": column})
     line = refusal(run_data, installed(Brightness), tmp_path / "run")
     assert line.endswith(f"makes the column {column!r}, which {owner} has already.")
+
+
+def test_an_allow_list_says_by_its_columns_what_the_filter_needs(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    path = tmp_path / "allowed.parquet"
+    run_data["filters"].append({"use": "allow-list", "path": str(path)})
+    assert f"{path}: no such allow-list" in refusal(run_data, registry, tmp_path / "run")
+    pq.write_table(pa.table({"name": ["a"]}), path)
+    line = refusal(run_data, registry, tmp_path / "run")
+    assert "needs a column url, md5 or sha256; it has name" in line
+    pq.write_table(pa.table({"sha256": ["00" * 32]}), path)
+    plan(run_data, tmp_path / "run", registry=registry)
 
 
 def test_options_decide_what_a_scorer_makes_and_a_filter_needs(
