@@ -23,9 +23,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from laion_eo.component import Context
-from laion_eo.config import Choice
-from laion_eo.kinds import KINDS, Embedder
+from laion_eo.kinds import Embedder
 from laion_eo.pools import index
 from laion_eo.registry import Registry
 
@@ -148,9 +146,7 @@ def main() -> None:
     registry = Registry.discover()
     if not (arguments.pool / "img_emb").is_dir():
         index(arguments.miniweb, arguments.pool, {"use": arguments.embedder}, registry=registry)
-    kind = next(kind for kind in KINDS if kind.base is Embedder)
-    model = registry.create(kind, Choice(use=arguments.embedder), Context())
-    assert isinstance(model, Embedder)
+    model = registry.build(Embedder, {"use": arguments.embedder}, "--embedder")
     model.setup()
     prompts = model.embed_texts([domain.prompt for domain in DOMAINS.values()])
     web = Web(arguments.miniweb, arguments.pool, arguments.keys)

@@ -1,10 +1,13 @@
-"""Writes the reference pages and the pictures from the code: ``python docs/generate.py``.
+"""Writes the reference pages, the pictures and the manifest's schema from the code.
+
+``python docs/generate.py`` writes them.
 
 With ``--check`` it writes nothing and fails where a page is not what the code says.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +24,7 @@ from laion_eo.component import Component, ComponentConfig
 from laion_eo.config import Model
 from laion_eo.hookspecs import PROJECT
 from laion_eo.kinds import KINDS
+from laion_eo.pipeline.manifest import Manifest
 from laion_eo.registry import BUILTIN, Registry
 from laion_eo.schema import PUBLISHED_COLUMNS
 
@@ -44,7 +48,8 @@ def commands() -> str:
     context = cli.make_context("laion-eo", [], resilient_parsing=True, terminal_width=100)
     for name in COMMANDS:
         command = cli.get_command(context, name)
-        assert command is not None
+        if command is None:
+            raise LookupError(f"laion_eo.cli has no command {name!r}")
         inner = click.Context(command, parent=context, info_name=name, terminal_width=100)
         parts += ["", f"## `laion-eo {name}`", "", "```text", command.get_help(inner), "```"]
     return "\n".join(parts)
@@ -88,6 +93,16 @@ def plugin_guide() -> str:
     return text
 
 
+def manifest_schema() -> str:
+    """Return the JSON Schema of a run's ``manifest.json``."""
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$comment": "Written by docs/generate.py from laion_eo/pipeline/manifest.py.",
+    }
+    schema = head | Manifest.model_json_schema(mode="serialization")
+    return json.dumps(schema, indent=1, ensure_ascii=False)
+
+
 def _describe(cls: type[Component]) -> list[str]:
     lines = [getdoc(cls) or "", "", "| option | default |", "|---|---|"]
     fields = cls.Config.model_fields
@@ -116,15 +131,22 @@ PAGES: dict[str, Callable[[], str]] = {
     **{f"plugins/{kind.name}.md": partial(kind_page, kind) for kind in KINDS},
     "images/data.svg": draw.data,
     "images/layers.svg": draw.layers,
+    "manifest.schema.json": manifest_schema,
 }
+
+
+def written(name: str) -> str:
+    """Return a page as its file holds it."""
+    note = f"{NOTE}\n" if name.endswith(".md") else ""
+    return f"{note}{PAGES[name]().rstrip()}\n"
 
 
 def main() -> int:
     """Write or check every page; return the exit code."""
     check = "--check" in sys.argv[1:]
     stale = []
-    for name, make in PAGES.items():
-        text = f"{NOTE}\n{make().rstrip()}\n"
+    for name in PAGES:
+        text = written(name)
         path = DOCS / name
         if check and (not path.is_file() or path.read_text("utf-8") != text):
             stale.append(name)

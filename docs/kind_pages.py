@@ -13,6 +13,7 @@ from laion_eo.component import Component
 from laion_eo.kinds import (
     KINDS,
     Kind,
+    PoolModel,
     PoolSize,
     Release,
     RetrieverConfig,
@@ -20,14 +21,7 @@ from laion_eo.kinds import (
     ShardedRetriever,
 )
 from laion_eo.scaffold import render
-from laion_eo.schema import (
-    CANDIDATES,
-    DOWNLOAD_STATUSES,
-    DOWNLOADS,
-    LANGUAGES,
-    PUBLISHED_COLUMNS,
-    SCORES_FIXED,
-)
+from laion_eo.schema import DOWNLOAD_STATUSES, DOWNLOADED, PUBLISHED_COLUMNS, SCORED
 
 SUITES = Path(laion_eo.__file__).parent / "testing" / "suites"
 TYPES: dict[str, tuple[type, ...]] = {
@@ -35,7 +29,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "normalizer": (types.Anchor,),
     "augmenter": (),
     "embedder": (),
-    "retriever": (types.Neighbors, PoolSize),
+    "retriever": (types.Neighbors, PoolSize, PoolModel),
     "downloader": (types.Download, types.DownloadStatus),
     "scorer": (ScoreBatch,),
     "filter": (types.Verdict,),
@@ -43,10 +37,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "publisher": (Release,),
 }
 """What each kind takes or gives, beside arrays and tables."""
-ROWS = {
-    "scorer": (CANDIDATES, DOWNLOADS),
-    "filter": (CANDIDATES, DOWNLOADS, SCORES_FIXED, LANGUAGES),
-}
+ROWS = {"scorer": DOWNLOADED, "filter": SCORED}
 """The columns of the rows that a kind gets."""
 MEANINGS = {column.name: (column.unit, column.meaning) for column in PUBLISHED_COLUMNS} | {
     "view": ("index", "the augmenter's view of the anchor; 0 without one"),
@@ -74,8 +65,8 @@ def kind_page(kind: Kind) -> str:
         "",
         f"    laion-eo new-plugin my-{kind.name} --kind {kind.name}",
         "",
-        "makes the package whose code is the example below. `name`, `summary`, `Config`, `setup`, "
-        "`close`, `identity` and `facts` are the same for all kinds: see "
+        "makes the package whose code is the example below. `name`, `summary`, `Config`, `check`, "
+        "`setup`, `close`, `identity` and `facts` are the same for all kinds: see "
         "[the guide](README.md#what-every-component-has).",
         "",
         "## Contract",
@@ -115,13 +106,8 @@ def _columns(kind: Kind) -> list[str]:
     if kind.name == "filter":
         lines += ["The columns of the run's scorers are there too, under their own names."]
     lines += ["", "| column | type | unit | meaning |", "|---|---|---|---|"]
-    seen: set[str] = set()
-    for schema in ROWS[kind.name]:
-        for field in schema:
-            name = "status_reason" if (schema, field.name) == (DOWNLOADS, "reason") else field.name
-            if name not in seen:
-                lines.append(f"| `{name}` | {field.type} | {' | '.join(MEANINGS[name])} |")
-            seen.add(name)
+    for field in ROWS[kind.name]:
+        lines.append(f"| `{field.name}` | {field.type} | {' | '.join(MEANINGS[field.name])} |")
     return lines
 
 
@@ -148,8 +134,6 @@ def _contract(base: type[Component]) -> list[str]:
         call = "" if isinstance(member, property) else str(inspect.signature(member))
         call = call.replace("self, ", "").replace("self", "").replace("'", "")
         lines += ["", f"### `{name}{call}` ({must})", "", *_text(_doc(member))]
-    if "columns" in getattr(base, "__annotations__", {}):
-        lines += ["", "### `columns` (required)", "", "A `pyarrow.Schema`: the new columns."]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Who raised it: an exception from a stranger's code becomes one line that names the stranger."""
+"""Who raised it: an exception from third-party code becomes one line that names its plugin."""
 
 from __future__ import annotations
 

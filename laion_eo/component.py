@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
+from pydantic import JsonValue
+
 from laion_eo.config import Model
-from laion_eo.types import JSON
+from laion_eo.errors import ConfigError
 
 
 class ComponentConfig(Model):
@@ -64,13 +67,25 @@ class Component(ABC):
         self.config = config
         self.context = context
 
-    def setup(self) -> None:  # noqa: B027 - most components need none
+    def check(self) -> None:  # noqa: B027 - most components need none
+        """Raise for what is known, before any work and without loading a model, to be missing.
+
+        A run calls it on every component that has work to do, before the first of them does any;
+        ``laion-eo plan`` calls it too, so it must be cheap. For packages there is
+        :func:`require_packages`.
+
+        Raises:
+            ConfigError: A package, weights or a file; the message says how to get it.
+            DataError: Likewise, of data.
+        """
+
+    def setup(self) -> None:  # noqa: B027 - likewise
         """Load what is heavy; called once, before the first use."""
 
     def close(self) -> None:  # noqa: B027 - likewise
         """Let go of files and connections; called once, after the last use."""
 
-    def identity(self) -> JSON:
+    def identity(self) -> JsonValue:
         """Return what, beside the options, changes the component's output: its input files, say.
 
         It enters the fingerprint of the stages that use the component, so it must be cheap and
@@ -78,6 +93,22 @@ class Component(ABC):
         """
         return None
 
-    def facts(self) -> dict[str, JSON]:
+    def facts(self) -> dict[str, JsonValue]:
         """Return what the manifest should record of the finished work: model hashes, thresholds."""
         return {}
+
+
+def require_packages(needed_by: str, modules: Iterable[str], install: str) -> None:
+    """Raise for the first package that is not installed, without importing any.
+
+    Args:
+        needed_by: The component's name, for the message.
+        modules: The top-level modules that it imports.
+        install: What brings them all, as pip's argument: ``laion-eo[clip]``.
+
+    Raises:
+        ConfigError: One is missing; the message has the command that installs it.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise ConfigError(f"{needed_by} needs {module}: pip install '{install}'.")

@@ -168,6 +168,9 @@ def laion_eo_filters() -> Sequence[type[kinds.Filter]]:
             name = "not-dark"
             summary = "drops images darker than a tenth"
 
+            def needs(self):
+                return ("brightness",)
+
             def keep(self, batch):
                 bright = batch["brightness"].to_numpy() >= 0.1
                 return Verdict(bright, ["too dark"] * len(bright))

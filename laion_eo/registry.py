@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -122,7 +123,7 @@ class Registry:
         name = f"{point.name} ({distribution})" if taken else point.name
         try:
             self.add(point.load(), name, distribution)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's import
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - third-party code
             self.broken.append(Broken(point.name, distribution, _one_line(error)))
 
     def _collect(self) -> None:
@@ -134,7 +135,7 @@ class Registry:
                     for component in implementation.function():
                         check_class(component, kind)
                         self.entries.append(Entry(kind, component, plugin, distribution))
-                except Exception as error:  # noqa: BLE001 - a stranger's hook may raise anything
+                except Exception as error:  # noqa: BLE001 - third-party hooks may raise anything
                     fault = f"{kind.hook}: {_one_line(error)}"
                     self.broken.append(Broken(plugin, distribution, fault))
 
@@ -144,7 +145,7 @@ class Registry:
         """Make one class available without a plugin: for tests and notebooks.
 
         Raises:
-            TypeError: The class is not a whole component of the kind.
+            TypeError: The class is not a complete component of the kind.
         """
         check_class(cls, kind)
         self.entries.append(Entry(kind, cls, cls.__module__, distribution))
@@ -162,7 +163,7 @@ class Registry:
         for implementation in self.manager.hook.laion_eo_add_commands.get_hookimpls():
             try:
                 implementation.function(*(cli for _ in implementation.argnames))
-            except Exception as error:  # noqa: BLE001 - a stranger's hook may raise anything
+            except Exception as error:  # noqa: BLE001 - third-party hooks may raise anything
                 plugin = implementation.plugin_name
                 fault = f"laion_eo_add_commands: {_one_line(error)}"
                 broken.append(Broken(plugin, self.distributions[plugin], fault))
@@ -275,7 +276,7 @@ def _distribution(point: EntryPoint) -> str:
 
 
 def check_class(component: object, kind: Kind) -> None:
-    """Raise TypeError unless the object is a whole component of the kind."""
+    """Raise TypeError unless the object is a complete component of the kind."""
     if not (isinstance(component, type) and issubclass(component, kind.base)):
         raise TypeError(f"{component!r} is not a subclass of {kind.base.__name__}")
     label = component.__name__
@@ -287,9 +288,9 @@ def check_class(component: object, kind: Kind) -> None:
     if not issubclass(component.Config, ComponentConfig):
         raise TypeError(f"{label}.Config is not a subclass of ComponentConfig")
     if issubclass(component, Scorer) and not isinstance(
-        getattr(component, "columns", None), pa.Schema
+        component.columns, pa.Schema | property | cached_property
     ):
-        raise TypeError(f"{label}.columns is not a pyarrow schema")
+        raise TypeError(f"{label}.columns is not a pyarrow schema, nor a property that gives one")
     if inspect.isabstract(component):
         missing = ", ".join(sorted(component.__abstractmethods__))
         raise TypeError(f"{label} lacks {missing}")

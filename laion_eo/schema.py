@@ -118,6 +118,29 @@ VERDICTS: pa.Schema = pa.schema(
     [("id", pa.int64()), ("kept", pa.bool_()), ("filter", pa.string()), ("reason", pa.string())]
 )
 
+STATUS_REASON = "status_reason"
+"""What the ``reason`` of a download is called beside its candidate: verdicts have a reason too."""
+
+DOWNLOADED: pa.Schema = pa.schema(
+    [
+        *CANDIDATES,
+        *(
+            field.with_name(STATUS_REASON) if field.name == "reason" else field
+            for field in DOWNLOADS
+            if field.name != "url"
+        ),
+    ]
+)
+"""The rows that scorers see: the candidates beside their downloads."""
+
+SCORED: pa.Schema = pa.schema(
+    [*DOWNLOADED, *(field for field in (*SCORES_FIXED, *LANGUAGES) if field.name != "id")]
+)
+"""The rows that filters see, in every run; the columns of its scorers are there too."""
+
+TAKEN: frozenset[str] = frozenset(SCORED.names) | frozenset(VERDICTS.names)
+"""What no scorer's column may be called."""
+
 LINKS: pa.Schema = pa.schema(
     [
         ("url", pa.string()),

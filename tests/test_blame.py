@@ -1,4 +1,4 @@
-"""A stranger's component that misbehaves in a run is named, with its distribution, in one line."""
+"""A third-party component that misbehaves in a run is named, with its distribution, in one line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from laion_eo.builtin.anchor_sources.images import FolderAnchors
@@ -20,7 +19,7 @@ from laion_eo.builtin.publishers.folder import Folder
 from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.builtin.scorers.similarity import ImageSimilarity
 from laion_eo.component import Component
-from laion_eo.errors import ConfigError, DataError, PluginError, RunError
+from laion_eo.errors import DataError, PluginError, RunError
 from laion_eo.hookspecs import hookimpl
 from laion_eo.kinds import KINDS
 from laion_eo.pipeline import plan, run
@@ -37,7 +36,7 @@ def returning(base: type[Component], method: str, change: Callable[[Any], Any]) 
     def changed(self: Any, *args: Any) -> Any:
         return change(getattr(base, method)(self, *args))
 
-    return type("Stranger", (base,), {"name": "stranger", method: changed})
+    return type("ThirdParty", (base,), {"name": "third-party", method: changed})
 
 
 def raising(base: type[Component], method: str) -> type[Component]:
@@ -59,11 +58,11 @@ def installed(cls: type[Component]) -> tuple[Registry, str]:
 
 
 def run_with(cls: type[Component], data: dict[str, JSON], out: Path) -> RunError:
-    """Run with the stranger in the place of its kind, and return what it raises."""
+    """Run with the component in the place of its kind, and return what it raises."""
     registry, table = installed(cls)
     many = isinstance(data.get(table), list)
     options = {} if many else dict(data.get(table, {}))
-    data[table] = [{"use": "stranger"}] if many else {**options, "use": "stranger"}
+    data[table] = [{"use": "third-party"}] if many else {**options, "use": "third-party"}
     if many:
         data["filters"] = data["filters"] if table == "filters" else []
     with pytest.raises(RunError) as caught:
@@ -76,8 +75,11 @@ METHODS: list[tuple[type[Component], str]] = [
     (FolderAnchors, "identity"),
     (NoNormalizer, "normalize"),
     (NoAugmenter, "augment"),
+    (Colours, "check"),
+    (Colours, "known_dim"),
     (Colours, "setup"),
     (Colours, "embed_images"),
+    (ExactScan, "pool_model"),
     (ExactScan, "search_shard"),
     (ExactScan, "lookup"),
     (HttpDownloader, "download"),
@@ -96,7 +98,8 @@ def test_what_raises_is_named(
 ) -> None:
     error = run_with(raising(base, method), run_data, tmp_path / "run")
     assert str(error) == (
-        "'stranger' (plugin 'theirs' of their-package 1.2) raised ZeroDivisionError: no luck today"
+        "'third-party' (plugin 'theirs' of their-package 1.2) "
+        "raised ZeroDivisionError: no luck today"
     )
     assert isinstance(error.__cause__, ZeroDivisionError)
     assert "in fall" in (tmp_path / "run" / "traceback.txt").read_text()
@@ -104,6 +107,12 @@ def test_what_raises_is_named(
 
 def first(value: Iterator[Any]) -> Iterator[Any]:
     yield from list(value)[:1]
+
+
+def of_itself() -> dict[str, JSON]:
+    facts: dict[str, JSON] = {}
+    facts["again"] = facts
+    return facts
 
 
 WRONG: list[tuple[type[Component], str, Callable[[Any], Any], str]] = [
@@ -126,6 +135,9 @@ WRONG: list[tuple[type[Component], str, Callable[[Any], Any], str]] = [
     (Letters, "tag", lambda _: LanguageTags(["en"], np.ones(1, np.float32)), "tags wanted, got 1"),
     (MinSize, "keep", lambda made: made.mask, "Verdict wanted, got ndarray"),
     (MinSize, "keep", lambda _: Verdict(np.ones(1, bool), [""]), "verdicts wanted, got 1"),
+    (MinSize, "needs", lambda _: "width", "a tuple of column names wanted from needs, got 'width'"),
+    (MinSize, "facts", lambda _: ["a"], "a dict wanted from facts, got list"),
+    (MinSize, "facts", lambda _: of_itself(), "facts that are no JSON: Circular"),
     (Folder, "publish", lambda _: None, "str wanted, got NoneType"),
 ]
 
@@ -141,7 +153,7 @@ def test_what_is_handed_over_is_checked(
 ) -> None:
     message = str(run_with(returning(base, method, change), run_data, tmp_path / "run"))
     assert message.startswith(
-        "'stranger' (plugin 'theirs' of their-package 1.2) broke its contract"
+        "'third-party' (plugin 'theirs' of their-package 1.2) broke its contract"
     )
     assert reason in message
     assert "\n" not in message
@@ -152,7 +164,7 @@ def test_the_innermost_component_is_named(run_data: dict[str, JSON], tmp_path: P
     run_data["filters"] = []
     run_data["scorers"] = [{"use": "text-similarity"}]
     error = run_with(raising(Colours, "embed_texts"), run_data, tmp_path / "run")
-    assert str(error).startswith("'stranger' (plugin 'theirs' of their-package 1.2) raised")
+    assert str(error).startswith("'third-party' (plugin 'theirs' of their-package 1.2) raised")
 
 
 def test_an_error_for_the_user_passes(run_data: dict[str, JSON], tmp_path: Path) -> None:
@@ -160,7 +172,7 @@ def test_an_error_for_the_user_passes(run_data: dict[str, JSON], tmp_path: Path)
         raise DataError("their data is missing: fetch it from them")
 
     registry, table = installed(returning(NoNormalizer, "normalize", missing))
-    run_data[table] = {"use": "stranger"}
+    run_data[table] = {"use": "third-party"}
     with pytest.raises(DataError, match="fetch it from them"):
         run(run_data, tmp_path / "run", registry=registry)
 
@@ -194,37 +206,24 @@ def test_a_hook_that_raises_is_named(run_data: dict[str, JSON], tmp_path: Path) 
 
 def test_index_and_plan_name_it_too(run_data: dict[str, JSON], web: Path, tmp_path: Path) -> None:
     registry, _ = installed(raising(Colours, "embed_images"))
-    with pytest.raises(RunError, match="'stranger' .*their-package 1.2. raised ZeroDivisionError"):
-        index(web, tmp_path / "pool", {"use": "stranger"}, registry=registry)
+    with pytest.raises(
+        RunError, match="'third-party' .*their-package 1.2. raised ZeroDivisionError"
+    ):
+        index(web, tmp_path / "pool", {"use": "third-party"}, registry=registry)
     registry, table = installed(raising(ExactScan, "pool_size"))
-    run_data[table] = {**run_data[table], "use": "stranger"}
-    with pytest.raises(RunError, match="'stranger' .*their-package 1.2. raised ZeroDivisionError"):
+    run_data[table] = {**run_data[table], "use": "third-party"}
+    with pytest.raises(
+        RunError, match="'third-party' .*their-package 1.2. raised ZeroDivisionError"
+    ):
         plan(run_data, tmp_path / "run", registry=registry)
 
 
 def test_what_cannot_be_built_is_named(run_data: dict[str, JSON], tmp_path: Path) -> None:
     registry, table = installed(raising(NoNormalizer, "__init__"))
-    run_data[table] = {"use": "stranger"}
+    run_data[table] = {"use": "third-party"}
     with pytest.raises(PluginError) as caught:
         run(run_data, tmp_path / "run", registry=registry)
     assert str(caught.value) == (
-        "run: [normalizer] (normalizer 'stranger'): plugin 'theirs' of their-package 1.2 "
+        "run: [normalizer] (normalizer 'third-party'): plugin 'theirs' of their-package 1.2 "
         "cannot build it: ZeroDivisionError: no luck today."
     )
-
-
-@pytest.mark.parametrize(
-    ("column", "owner"), [("caption", "every run"), ("image_similarity", "'image-similarity'")]
-)
-def test_a_column_is_made_once(
-    column: str, owner: str, run_data: dict[str, JSON], tmp_path: Path
-) -> None:
-    cls = type(
-        "Stranger",
-        (ImageSimilarity,),
-        {"name": "stranger", "columns": pa.schema([(column, pa.float32())])},
-    )
-    registry, table = installed(cls)
-    run_data[table] = [{"use": "image-similarity"}, {"use": "stranger"}]
-    with pytest.raises(ConfigError, match=f"their-package 1.2.*'{column}', which {owner}"):
-        run(run_data, tmp_path / "run", registry=registry)

@@ -31,9 +31,9 @@ def test_every_example_is_a_valid_run_file(name: str) -> None:
     [("ver-0.toml", 100, None, None), ("ver-1.toml", 1000, 0.78026, 0.14919)],
 )
 def test_the_papers_two_runs(name: str, k: int, image: float | None, text: float | None) -> None:
-    bench = workbench(name)
-    assert bench.one(Retriever).config.k == k
-    (threshold,) = (f for f in bench.all(Filter) if isinstance(f, SimilarityThreshold))
+    chosen = workbench(name)
+    assert chosen.one(Retriever).config.k == k
+    (threshold,) = (f for f in chosen.all(Filter) if isinstance(f, SimilarityThreshold))
     assert (threshold.config.image, threshold.config.text) == (image, text)
     assert threshold.config.sigma == 1.5
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from laion_eo import registry as registry_module
@@ -14,11 +16,12 @@ from laion_eo.component import Component, Context
 from laion_eo.config import Choice
 from laion_eo.errors import ConfigError, PluginError
 from laion_eo.hookspecs import hookimpl
-from laion_eo.kinds import KINDS, Filter, Kind, Retriever
-from laion_eo.registry import Registry
+from laion_eo.kinds import KINDS, Filter, Kind, Retriever, Scorer
+from laion_eo.registry import Registry, check_class
 from laion_eo.types import Verdict
 
 FILTER = next(kind for kind in KINDS if kind.base is Filter)
+SCORER = next(kind for kind in KINDS if kind.base is Scorer)
 RETRIEVER = next(kind for kind in KINDS if kind.base is Retriever)
 
 
@@ -101,6 +104,17 @@ def odd_options() -> type:
         Config = dict  # type: ignore[assignment]
 
     return Odd
+
+
+def test_a_scorers_columns_are_a_schema_or_made_of_its_options() -> None:
+    def scorer(columns: object) -> type:
+        made = {"name": "a-scorer", "summary": "for this test", "score": print, "columns": columns}
+        return type("AScorer", (Scorer,), made)
+
+    for good in (pa.schema([("a", pa.int8())]), property(str), cached_property(str)):
+        check_class(scorer(good), SCORER)
+    with pytest.raises(TypeError, match=r"AScorer.columns is not a pyarrow schema, nor a property"):
+        check_class(scorer(["a"]), SCORER)
 
 
 @pytest.mark.parametrize(

@@ -38,11 +38,18 @@ def pick_device(wanted: str, component: str) -> str:
     return wanted
 
 
+def hub_is_offline() -> bool:
+    """Tell whether the environment keeps huggingface_hub from the network: HF_HUB_OFFLINE."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
 def hub_folder(repo: str, patterns: Sequence[str], revision: str | None = None) -> Path:
     """Return the local folder with a model repository's files, fetching those that are not there.
 
     Without a network the files come from the Hub's cache. Where they are not cached either, this
-    ends at once: torch's model libraries would ask again and again for most of a minute.
+    ends at once: torch's model libraries would retry for most of a minute.
 
     Args:
         repo: ``organization/name`` on the Hub.
@@ -58,7 +65,7 @@ def hub_folder(repo: str, patterns: Sequence[str], revision: str | None = None) 
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
     # Each major version of huggingface_hub lets another HTTP library's exceptions through.
     except Exception as error:  # noqa: BLE001
-        raise ConfigError(f"{repo} cannot be had from the Hub: {brief(error)}") from None
+        raise ConfigError(f"{repo} is unavailable from the Hub: {brief(error)}") from None
 
 
 def state_sha256(model: torch.nn.Module) -> str:

@@ -17,7 +17,7 @@ BUILTIN_PLUGIN = "laion_eo.builtin"
 # summaries stand here so that `laion-eo --help` needs to import none of them.
 COMMANDS = {
     "demo": "Run the whole job on pictures that come along: no network, no account.",
-    "run": "Run, or go on with, the extraction that a run file describes.",
+    "run": "Run, or resume, the extraction that a run file describes.",
     "plan": "Say what a run would do: stages, rows, bytes, time.",
     "index": "Embed images into a pool that runs can search.",
     "release": "Release a run's dataset to the Hugging Face Hub.",

@@ -17,8 +17,9 @@ from laion_eo.cli.options import out_option, run_directory, set_option
 def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> None:
     """Say what `laion-eo run RUN_FILE` would do, and do nothing.
 
-    Checks the whole run file, counts anchors and pool, and gives rows, bytes and a rough time for
-    each stage: upper bounds, at the rates of two cores without a GPU.
+    Checks the whole run file, and that the packages, models and files that it needs are there;
+    counts anchors and pool, and gives rows, bytes and a rough time for each stage: upper bounds, at
+    the rates of two cores without a GPU.
     """
     from rich.filesize import decimal
     from rich.table import Table

@@ -14,10 +14,10 @@ from laion_eo.cli.options import out_option, run_directory, set_option
 @out_option
 @set_option
 def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> None:
-    """Run, or go on with, the extraction that RUN_FILE describes.
+    """Run, or resume, the extraction that RUN_FILE describes.
 
     Each stage leaves its table in the run directory, named by a fingerprint of its options and
-    inputs. What is there already is not done again: a stopped run goes on where it was, and a
+    inputs. What is there already is not done again: a stopped run resumes where it was, and a
     changed threshold runs the filters again and nothing above them.
 
     The dataset is DIR/dataset; every number of the run is in DIR/manifest.json.

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow.compute as pc
+from pydantic import JsonValue
 from rich.console import Console
 from rich.table import Table
 
@@ -27,17 +28,27 @@ def print_run(result: RunResult, console: Console) -> None:
     print_drops(result.folder, console)
     _print_anchors(result.folder, console)
     for name, facts in result.manifest["stages"]["verdicts"]["facts"].items():
-        for what, how in facts.items():
-            if isinstance(how, dict):
-                found = "any" if how["threshold"] is None else f">= {how['threshold']}"
-                how = f"{found} ({how['how']})"
-            console.print(f"{name}: {what} {how}")
+        for what, fact in facts.items():
+            console.print(f"{name}: {what} {as_text(fact)}")
     if not result.ran:
         console.print("Everything was up to date: nothing was run.")
     config = next(path.name for path in sorted(result.dataset.iterdir()) if path.is_dir())
     console.print("\nLoad the dataset with")
     call = f'load_dataset("{result.dataset}", "{config}", split="train")'
     console.print(f"  from datasets import load_dataset; {call}", soft_wrap=True)
+
+
+def as_text(fact: JsonValue) -> str:
+    """Return what a component records of its work as one line, whatever its shape.
+
+    Args:
+        fact: A value of the manifest's ``facts``.
+    """
+    if isinstance(fact, dict):
+        return ", ".join(f"{key} {as_text(value)}" for key, value in fact.items())
+    if isinstance(fact, list):
+        return ", ".join(map(as_text, fact))
+    return "none" if fact is None else str(fact)
 
 
 def print_downloads(folder: Path, console: Console) -> None:
@@ -70,7 +81,7 @@ def print_downloads(folder: Path, console: Console) -> None:
 
 
 def print_drops(folder: Path, console: Console) -> None:
-    """Print how many rows each filter dropped, and for example why.
+    """Print how many rows each filter dropped, with an example of why.
 
     Args:
         folder: The run directory.

@@ -135,10 +135,16 @@ def _summary(manifest: Mapping[str, JSON]) -> dict[str, str]:
 
 
 def _thresholds(stages: Mapping[str, JSON]) -> Iterator[tuple[str, JSON]]:
-    """Yield column and threshold, of every filter that has thresholds."""
+    """Yield column and threshold, of every filter that says how it came by them."""
+    fitted = {"mean", "standard_deviation", "rows"}
     for facts in stages["verdicts"]["facts"].values():
         for column, how in facts.items():
-            if isinstance(how, dict) and "threshold" in how:
+            if (
+                isinstance(how, dict)
+                and {"threshold", "how"} <= how.keys()
+                and isinstance(how["threshold"], float | int | None)
+                and ("sigma" not in how or fitted <= how.keys())
+            ):
                 yield column, how
 
 

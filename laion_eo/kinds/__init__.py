@@ -14,6 +14,7 @@ from laion_eo.kinds.language_tagger import LanguageTagger
 from laion_eo.kinds.normalizer import Normalizer
 from laion_eo.kinds.publisher import Publisher, Release
 from laion_eo.kinds.retriever import (
+    PoolModel,
     PoolSize,
     Retriever,
     RetrieverConfig,
@@ -33,6 +34,7 @@ __all__ = [
     "Kind",
     "LanguageTagger",
     "Normalizer",
+    "PoolModel",
     "PoolSize",
     "Publisher",
     "Release",

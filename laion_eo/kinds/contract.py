@@ -1,8 +1,8 @@
-"""What components hand over is checked here, so that a broken one is named and nobody else's."""
+"""What components return is checked here, so that the broken one is named and no other."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -37,13 +37,46 @@ def _of_type(component: Component, value: object, wanted: type) -> None:
         raise fail(component, f"{wanted.__name__} wanted, got {type(value).__name__}")
 
 
+def check_needs(component: Component, value: object) -> tuple[str, ...]:
+    """Return the columns that a scorer or a filter needs, if they are a list of names.
+
+    Raises:
+        RunError: They are not; a single text is not one either.
+    """
+    if not isinstance(value, tuple | list) or not all(isinstance(name, str) for name in value):
+        raise fail(component, f"a tuple of column names wanted from needs, got {value!r}")
+    return tuple(value)
+
+
+def check_columns(component: Component, value: object) -> pa.Schema:
+    """Return the columns that a scorer makes, if they are a schema.
+
+    Raises:
+        RunError: They are not.
+    """
+    if not isinstance(value, pa.Schema):
+        raise fail(component, f"a pyarrow.Schema wanted as columns, got {type(value).__name__}")
+    return value
+
+
+def check_facts(component: Component, value: object) -> Mapping[str, object]:
+    """Return what a component records of its work, if it is a dict.
+
+    Raises:
+        RunError: It is not.
+    """
+    if not isinstance(value, dict):
+        raise fail(component, f"a dict wanted from facts, got {type(value).__name__}")
+    return value
+
+
 def check_anchor(component: Component, value: object) -> Anchor | SkippedAnchor:
-    """Return a sample of an anchor source if it is a whole one.
+    """Return a sample of an anchor source if it is a complete one.
 
     Raises:
         RunError: It is neither an Anchor nor a SkippedAnchor; it has both pixels and a text, or
             none; its pixels are not numbers of (bands, height, width); its scale is not positive;
-            its place is not in degrees; its time is not in UTC.
+            its position is not in degrees; its time is not in UTC.
     """
     if isinstance(value, SkippedAnchor):
         return value
@@ -162,7 +195,7 @@ def check_lookup(component: Component, value: pa.Table, rows: int) -> pa.Table:
 
 
 def check_download(component: Component, value: Download, asked: Collection[str]) -> Download:
-    """Return the end of a download if it is one that was asked for and is what it says.
+    """Return the result of a download if it was asked for and is what it says.
 
     Its ``sha256`` and ``format`` name a file of the run directory, and a filter may judge it by its
     ``md5``, so they are not taken on trust. Bytes that hashed themselves are not hashed again.
@@ -178,8 +211,8 @@ def check_download(component: Component, value: Download, asked: Collection[str]
         raise fail(component, f"a DownloadStatus wanted, got {value.status!r}")
     if not value.status.has_image:
         return value
-    whole = isinstance(value.content, bytes) and value.width and value.height
-    if not whole or value.format not in FORMATS:
+    complete = isinstance(value.content, bytes) and value.width and value.height
+    if not complete or value.format not in FORMATS:
         raise fail(
             component,
             f"{value.url!r} is {value.status} but lacks its bytes, size or a known format",

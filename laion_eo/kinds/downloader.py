@@ -10,7 +10,7 @@ from laion_eo.types import Download
 
 
 class Downloader(Component):
-    """Fetches URLs and looks at what came (section 2.2 of the paper)."""
+    """Fetches URLs and inspects what came (section 2.2 of the paper)."""
 
     @abstractmethod
     def download(self, urls: Sequence[str]) -> Iterator[Download]:

@@ -22,6 +22,15 @@ class Embedder(Component):
     def dim(self) -> int:
         """Length of the embeddings; known after ``setup``."""
 
+    def known_dim(self) -> int | None:
+        """Return the length of the embeddings if it is known without loading the model.
+
+        A run whose pool has vectors of another length is then refused before any work. Where
+        ``dim`` is a class attribute, it is known.
+        """
+        dim = getattr(type(self), "dim", None)
+        return dim if isinstance(dim, int) else None
+
     @abstractmethod
     def embed_images(self, images: Sequence[Picture]) -> Embeddings:
         """Embed n uint8 RGB pictures of any size: float32, (n, dim), rows of length 1."""

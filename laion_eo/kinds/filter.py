@@ -16,8 +16,15 @@ class Filter(Component):
     A run's filters work in the order of the run file; each sees the rows that those before it kept.
     """
 
+    def needs(self) -> tuple[str, ...]:
+        """Return the columns that it reads; the options may decide.
+
+        A run whose scorers do not make them is refused before any work.
+        """
+        return ()
+
     def fit(self, table: pa.Table) -> None:
-        """Look at all rows once, before the first ``keep``; thresholds are fitted here.
+        """See all rows once, before the first ``keep``; thresholds are fitted here.
 
         Args:
             table: Every row that the filters before this one kept, all columns known of them.

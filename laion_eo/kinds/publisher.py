@@ -30,7 +30,7 @@ class Publisher(Component):
 
     @abstractmethod
     def publish(self, release: Release) -> str:
-        """Publish the dataset whole or not at all.
+        """Publish the complete dataset, or nothing of it.
 
         Returns:
             The revision: a name under which exactly these bytes can be found again.

@@ -20,7 +20,7 @@ class RetrieverConfig(ComponentConfig):
 
     Attributes:
         k: Neighbours asked for per anchor: 100 in ver-0, 1,000 in ver-1.
-        before_re_laion: Whether the pool was made before Re-LAION took out what must not be had
+        before_re_laion: Whether the pool was made before Re-LAION removed links to illegal content
             (LAION-400M, LAION-5B and what derives from them): the run then needs the downloader's
             ``allow_list``.
         no_allow_list_because: Why this run does without one; recorded with the run.
@@ -37,6 +37,25 @@ class PoolSize:
 
     rows: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolModel:
+    """What a pool says of the model that made its vectors; ``None`` where it says nothing.
+
+    Attributes:
+        model_id: Name of the model and its weights, as an embedder has it.
+        dim: Length of the vectors.
+        weights_sha256: Hash of the weights, as an embedder's facts have it.
+    """
+
+    model_id: str | None = None
+    dim: int | None = None
+    weights_sha256: str | None = None
+
+    def __str__(self) -> str:
+        name = "a model" if self.model_id is None else repr(self.model_id)
+        return name if self.dim is None else f"{name} (dimension {self.dim})"
 
 
 class Retriever(Component):
@@ -67,7 +86,7 @@ class Retriever(Component):
         """Fetch the metadata of rows.
 
         Args:
-            ids: int64, (m,), row numbers that ``search`` returned, each once.
+            ids: int64, (m,), row indices that ``search`` returned, each once.
 
         Returns:
             m rows in the order of ``ids``, with at least ``url`` and ``caption`` (strings, null
@@ -77,6 +96,13 @@ class Retriever(Component):
     def pool_size(self) -> PoolSize | None:
         """Return the pool's size, if that is cheap to know."""
         return None
+
+    def pool_model(self) -> PoolModel:
+        """Return what is cheap to know of the model that made the pool's vectors.
+
+        A run with an embedder of another model or another dimension is refused before any work.
+        """
+        return PoolModel()
 
     def before_re_laion(self) -> bool:
         """Tell whether the pool is marked as made before Re-LAION, by the run file or by itself."""
@@ -88,7 +114,7 @@ class ShardedRetriever(Retriever):
 
     @abstractmethod
     def shards(self) -> int:
-        """Return the number of shards. Row numbers rise from shard to shard."""
+        """Return the number of shards. Row indices rise from shard to shard."""
 
     @abstractmethod
     def search_shard(
@@ -134,16 +160,16 @@ def no_neighbors(queries: int, k: int) -> Neighbors:
 
 
 def merge_neighbors(lower: Neighbors, higher: Neighbors) -> Neighbors:
-    """Return the k best of two parts of a pool; equal scores go to the lower row number.
+    """Return the k best of two parts of a pool; equal scores go to the lower row index.
 
     Args:
-        lower: (n, k), of the part with the lower row numbers.
+        lower: (n, k), of the part with the lower row indices.
         higher: (n, k), of the other part.
     """
     if not (lower.ids >= 0).any():
         return higher
     k = lower.ids.shape[1]
-    # Most rows of a late shard bring nothing, and the others little: look only at that.
+    # Most rows of a late shard bring nothing, and the others little: only that is compared.
     some = np.flatnonzero((higher.ids >= 0).any(axis=1))
     width = int((higher.ids >= 0).sum(axis=1).max(initial=0))
     scores = np.concatenate([lower.scores[some], higher.scores[some, :width]], axis=1)

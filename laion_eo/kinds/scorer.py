@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import pyarrow as pa
 
@@ -40,8 +39,17 @@ class ScoreBatch:
 class Scorer(Component):
     """Computes columns and never drops a row: thresholds are a filter's business."""
 
-    columns: ClassVar[pa.Schema]
-    """The new columns."""
+    @property
+    @abstractmethod
+    def columns(self) -> pa.Schema:
+        """The new columns; a class attribute, or a property where the options decide."""
+
+    def needs(self) -> tuple[str, ...]:
+        """Return the columns of ``batch.table`` that it reads; the options may decide.
+
+        A run that does not have them is refused before any work.
+        """
+        return ()
 
     @abstractmethod
     def score(self, batch: ScoreBatch) -> pa.Table:

@@ -9,9 +9,8 @@ from pathlib import Path
 from laion_eo.blame import naming_culprits
 from laion_eo.kinds import AnchorSource, PoolSize, Retriever
 from laion_eo.pipeline.runner import Runner
-from laion_eo.pipeline.stages import Stage
+from laion_eo.pipeline.stages import Step
 from laion_eo.registry import Registry
-from laion_eo.types import JSON
 
 # Rows a second of each stage, on two cores without a GPU: for a first guess, before the run
 # directory has figures of its own. The embedders' rate is that of CLIP ViT-B-32.
@@ -36,7 +35,7 @@ class PlannedStage:
 
     Attributes:
         name: The stage.
-        state: ``done``, ``run``, or ``go on`` where parts of it are there.
+        state: ``done``, ``run``, or ``resume`` where parts of it are there.
         components: The names of the components that it uses.
         rows: Rows at most; ``None`` where that is not known yet.
         seconds: About how long; ``None`` likewise.
@@ -67,7 +66,7 @@ class Plan:
 
 
 def plan(
-    source: str | Path | Mapping[str, JSON],
+    source: str | Path | Mapping[str, object],
     out: str | Path,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
@@ -75,7 +74,8 @@ def plan(
     """Say what ``run`` with the same arguments would do, without doing any of it.
 
     Raises:
-        ConfigError: The run file is wrong.
+        ConfigError: The run file is wrong, or a package, a model or a file is missing; or the pool
+            was made with another model.
         DataError: The anchors or the pool are missing.
     """
     source = Path(source) if isinstance(source, str) else source
@@ -85,20 +85,20 @@ def plan(
 
 
 def _plan(runner: Runner) -> Plan:
-    retriever = runner.bench.one(Retriever)
+    runner.check()
+    retriever = runner.workbench.one(Retriever)
     size = retriever.pool_size()
-    anchors = runner.bench.one(AnchorSource).count()
+    anchors = runner.workbench.one(AnchorSource).count()
     hits = None if anchors is None else anchors * retriever.config.k
     images = hits if size is None or hits is None else min(hits, size.rows)
     rows = {"anchors": anchors, "neighbors": hits}
-    wanted = runner.fingerprints()
     stages = []
-    for stage in runner.stages:
-        names = tuple(component.name for component in stage.components())
-        state = _state(runner, stage, wanted[stage.name])
-        expected = rows.get(stage.name, images)
-        seconds = 0.0 if state == "done" else _seconds(stage.name, expected, anchors, size)
-        stages.append(PlannedStage(stage.name, state, names, expected, seconds))
+    for step in runner.steps:
+        names = tuple(component.name for component in step.components())
+        state = _state(runner, step)
+        expected = rows.get(step.name, images)
+        seconds = 0.0 if state == "done" else _seconds(step.name, expected, anchors, size)
+        stages.append(PlannedStage(step.name, state, names, expected, seconds))
     return Plan(
         tuple(stages),
         size.rows if size else None,
@@ -107,10 +107,10 @@ def _plan(runner: Runner) -> Plan:
     )
 
 
-def _state(runner: Runner, stage: Stage, wanted: str) -> str:
-    if runner.up_to_date(stage, wanted):
+def _state(runner: Runner, step: Step) -> str:
+    if runner.up_to_date(step):
         return "done"
-    return "go on" if runner.run_dir.parts(stage.name, wanted) else "run"
+    return "resume" if runner.done_parts(step) else "run"
 
 
 def _seconds(

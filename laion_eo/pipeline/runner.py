@@ -1,4 +1,4 @@
-"""Runs a run file: each stage whose fingerprint has changed, in order."""
+"""Runs a run file: each step whose fingerprint has changed, in order."""
 
 from __future__ import annotations
 
@@ -7,23 +7,34 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+import pyarrow as pa
 import tomli_w
+from pydantic import JsonValue
 
 from laion_eo.blame import culprit, naming_culprits
 from laion_eo.component import Context
-from laion_eo.config import EngineOptions, RunFile
+from laion_eo.config import RunFile
 from laion_eo.errors import RunError
 from laion_eo.fingerprint import fingerprint
-from laion_eo.pipeline.engines.local import Engine, LocalEngine
-from laion_eo.pipeline.manifest import describe
-from laion_eo.pipeline.run_dir import RunDir, StageRecord
-from laion_eo.pipeline.stages import STAGES, Stage
-from laion_eo.pipeline.workbench import Workbench, check_allow_list
+from laion_eo.pipeline.checks import check_allow_list, check_chain, check_engine
+from laion_eo.pipeline.manifest import MANIFEST, Manifest, StageRecord, to_json
+from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pipeline.stages import (
+    STAGES,
+    Publishing,
+    ShapedStage,
+    ShardedStage,
+    Step,
+    StreamStage,
+    TableStage,
+)
+from laion_eo.pipeline.workbench import Workbench
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
@@ -36,8 +47,10 @@ class RunResult:
 
     Attributes:
         folder: The run directory.
-        manifest: Every number of the run.
-        ran: The stages that had work to do; empty if everything was up to date.
+        manifest: Every number of the run, as ``manifest.json`` has it: plain JSON, so that
+            ``result.manifest["stages"]["dataset"]["counts"]`` can be read without more ado.
+            ``laion_eo.pipeline.manifest.Manifest.load`` gives the typed one.
+        ran: The steps that had work to do; empty if everything was up to date.
     """
 
     folder: Path
@@ -65,47 +78,66 @@ class Runner:
 
     def __init__(
         self,
-        source: Path | Mapping[str, JSON],
+        source: Path | Mapping[str, object],
         out: Path,
         overrides: Sequence[str] = (),
         registry: Registry | None = None,
     ) -> None:
         self.registry = registry or Registry.discover()
         self.run_dir = RunDir(out)
-        self._stage = ""
+        self._step = ""
         run_file = RunFile.load(source, overrides)
         context = Context(work_dir=out, seed=run_file.config.seed, progress=self._progress)
-        self.bench = Workbench(run_file, self.registry, context)
-        check_allow_list(self.bench)
-        self.stages: list[Stage] = [stage(self.bench, self.run_dir) for stage in STAGES]
-        self._engine: Engine | None = None
+        self.workbench = Workbench(run_file, self.registry, context)
+        with naming_culprits(self.registry):
+            check_chain(self.workbench)
+            check_allow_list(self.workbench)
+        self.stages = [stage(self.workbench, self.run_dir) for stage in STAGES]
+        self.publishing = Publishing(self.workbench, self.run_dir)
+        self.steps: list[ShapedStage | Publishing] = [*self.stages, self.publishing]
 
     def _progress(self, done: int, total: int) -> None:
         hook = self.registry.manager.hook
-        hook.laion_eo_after_batch(stage=self._stage, done=done, total=total)
+        hook.laion_eo_after_batch(stage=self._step, done=done, total=total)
 
+    @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """Return the fingerprint of every stage: of its options, its data and the stages before."""
+        """The fingerprint of every step: of its options, its data and the stages before."""
         found: dict[str, str] = {}
-        for stage in self.stages:
-            found[stage.name] = fingerprint([stage.identity(), *(found[n] for n in stage.needs)])
+        for step in self.steps:
+            found[step.name] = fingerprint([step.identity(), *(found[n] for n in step.needs)])
         return found
 
-    def up_to_date(self, stage: Stage, wanted: str) -> bool:
-        """Tell whether a stage's table is there, whole and of the wanted fingerprint."""
-        record = self.run_dir.record(stage.name)
-        if record is None or record.fingerprint != wanted:
-            return False
-        if stage.name == self.run_dir.dataset.name:
-            return self.run_dir.dataset.is_dir()
-        return len(self.run_dir.parts(stage.name, wanted)) == record.parts
+    def up_to_date(self, step: Step) -> bool:
+        """Tell whether a step's output is there, complete and of the wanted fingerprint."""
+        return self.run_dir.is_complete(step.name, self.fingerprints[step.name])
+
+    def done_parts(self, step: Step) -> set[int]:
+        """Return the parts of a killed run that a step resumes after."""
+        if not isinstance(step, ShardedStage | StreamStage):
+            return set()
+        return self.run_dir.done(step.name, self.fingerprints[step.name])
+
+    def check(self) -> None:
+        """Raise for what the steps that are not up to date are missing, before any work.
+
+        Raises:
+            ConfigError: A package, a model or a file; or the pool was made with another model.
+            DataError: The anchors, the pool or another file of data.
+        """
+        todo = [step for step in self.steps if not self.up_to_date(step)]
+        if todo:
+            check_engine(self.workbench)
+        for step in todo:
+            step.check()
 
     def run(self) -> RunResult:
         """Run what is not up to date.
 
         Raises:
+            ConfigError: As :meth:`check`.
             DataError: The anchors or the pool are missing or damaged.
-            RunError: A stage failed on its way; what it finished stays, and the same call goes on.
+            RunError: A stage failed; what it finished is kept, and the same call resumes.
         """
         with self.run_dir.lock():
             try:
@@ -115,9 +147,7 @@ class Runner:
                 self._keep_traceback(error)
                 raise
             finally:
-                self.bench.close()
-                if self._engine is not None:
-                    self._engine.close()
+                self.workbench.close()
 
     def _keep_traceback(self, error: RunError) -> None:
         """Leave what the one line of the message cannot say where a plugin's author finds it."""
@@ -126,68 +156,109 @@ class Runner:
             self.run_dir.write_text("traceback.txt", text)
 
     def _run(self) -> RunResult:
-        self.run_dir.write_text("run.toml", tomli_w.dumps(_without_none(self.bench.resolved())))
+        self.check()
+        resolved = self.workbench.resolved().model_dump(mode="json")
+        self.run_dir.write_text("run.toml", tomli_w.dumps(_without_none(resolved)))
         hook = self.registry.manager.hook
-        names = [stage.name for stage in self.stages]
-        manifest = describe(self.bench, self.run_dir, names)
-        hook.laion_eo_before_run(stages=names, manifest=manifest)
+        names = [step.name for step in self.steps]
+        told = self._manifest().dump()
+        hook.laion_eo_before_run(stages=names, manifest=told)
         ran = []
-        wanted = self.fingerprints()
-        for stage in self.stages:
-            if not self.up_to_date(stage, wanted[stage.name]):
-                self._run_stage(stage, wanted[stage.name])
-                ran.append(stage.name)
-        manifest |= describe(self.bench, self.run_dir, names)
-        hook.laion_eo_after_run(manifest=manifest)
-        self.run_dir.write_text("manifest.json", json.dumps(manifest, indent=1, default=str) + "\n")
-        return RunResult(self.run_dir.path, manifest, ran)
+        for step in self.steps:
+            if not self.up_to_date(step):
+                self._run_step(step)
+                ran.append(step.name)
+        manifest = self._manifest()
+        told |= manifest.dump()
+        hook.laion_eo_after_run(manifest=told)
+        finished = _with_added(manifest, told).dump()
+        self.run_dir.write_text(MANIFEST, json.dumps(finished, indent=1) + "\n")
+        return RunResult(self.run_dir.path, finished, ran)
 
-    def _run_stage(self, stage: Stage, wanted: str) -> None:
-        self._stage = stage.name
+    def _manifest(self) -> Manifest:
+        return self.workbench.manifest(self.run_dir.records(step.name for step in self.steps))
+
+    def _run_step(self, step: ShapedStage | Publishing) -> None:
+        self._step = step.name
         try:
-            self._make_parts(stage, wanted)
+            self._work(step)
         except BaseException as error:
-            self.registry.manager.hook.laion_eo_on_error(stage=stage.name, error=error)
+            self.registry.manager.hook.laion_eo_on_error(stage=step.name, error=error)
             if isinstance(error, OSError) and (
                 error.errno == errno.ENOSPC or culprit(error, self.registry) is None
             ):
-                raise _explain(error, stage.name) from error
+                raise _explain(error, step.name) from error
             raise
 
-    def _make_parts(self, stage: Stage, wanted: str) -> None:
+    def _work(self, step: ShapedStage | Publishing) -> None:
+        """Do a step: between its beginning and its end alone, no record speaks of its output."""
         started = time.monotonic()
-        done = self.run_dir.done(stage.name, wanted) if stage.resumable else set()
-        total = stage.total()
+        wanted = self.fingerprints[step.name]
+        self.run_dir.begin(step.name, wanted)
+        counts = self._publish(step) if isinstance(step, Publishing) else self._make(step, wanted)
+        record = StageRecord(
+            fingerprint=wanted,
+            parts=len(self.run_dir.parts(step.name, wanted)),
+            seconds=round(time.monotonic() - started, 3),
+            counts=counts,
+            facts=step.facts(),
+        )
+        self.run_dir.complete(step.name, record)
+        logger.info("%s: done, %s", step.name, _counted(record.counts))
+
+    def _publish(self, publishing: Publishing) -> dict[str, int]:
+        logger.info("%s: starts", publishing.name)
+        self._progress(0, 1)
+        counts = publishing.publish()
+        self._progress(1, 1)
+        return counts
+
+    def _make(self, stage: ShapedStage, wanted: str) -> dict[str, int]:
+        """Make the parts of a stage's table that are not there yet, and count what it holds."""
+        done, total = self.done_parts(stage), _total(stage)
         logger.info(
-            "%s: %s", stage.name, f"goes on, {len(done)} of {total} done" if done else "starts"
+            "%s: %s", stage.name, f"resumes, {len(done)} of {total} done" if done else "starts"
         )
         finished = len(done)
         self._progress(finished, total)
-        if self._engine is None:  # one for all stages: what it starts, it starts once
-            self._engine = make_engine(self.bench.config.engine)
-        for index, table in stage.parts(self._engine, done):
+        for index, table in self._parts(stage, done):
             self.run_dir.write_part(stage.name, index, wanted, table)
             finished += 1
             self._progress(finished, max(total, finished))
-        table = self.run_dir.read_parts(stage.name, wanted)
-        parts = len(self.run_dir.parts(stage.name, wanted))
-        seconds = round(time.monotonic() - started, 3)
-        record = StageRecord(wanted, parts, seconds, stage.counts(table), stage.facts())
-        self.run_dir.complete(stage.name, record)
-        logger.info("%s: done, %s", stage.name, _counted(record.counts))
+        return stage.counts(self.run_dir.read_parts(stage.name, wanted))
+
+    def _parts(self, stage: ShapedStage, done: set[int]) -> Iterator[tuple[int, pa.Table]]:
+        match stage:
+            case TableStage():
+                yield 0, stage.make()
+            case ShardedStage():
+                shards = stage.shards()
+                todo = [index for index in range(len(shards)) if index not in done]
+                made = self.workbench.engine.map(stage.process, [shards[i] for i in todo])
+                yield from zip(todo, made, strict=True)
+            case StreamStage():
+                yield from stage.parts(done)
 
 
-def make_engine(options: EngineOptions) -> Engine:
-    """Return the engine that a run file chose.
+def _total(stage: ShapedStage) -> int:
+    """Return how many parts there will be; 0 if that is not known."""
+    match stage:
+        case TableStage():
+            return 1
+        case ShardedStage():
+            return len(stage.shards())
+        case StreamStage():
+            return stage.total()
 
-    Raises:
-        ConfigError: Ray is not installed, or there is no cluster at the address.
-    """
-    if options.use == "local":
-        return LocalEngine()
-    from laion_eo.pipeline.engines.ray import RayEngine
 
-    return RayEngine(options.address, options.workers, options.cpus_per_worker)
+def _with_added(manifest: Manifest, told: Mapping[str, JsonValue]) -> Manifest:
+    """Return the manifest with the keys that plugins added; what they did to others is dropped."""
+    added = {key: value for key, value in told.items() if key not in Manifest.model_fields}
+    try:
+        return manifest.model_copy(update=to_json(added))
+    except ValueError as error:
+        keys = ", ".join(added)
+        raise RunError(f"the keys that plugins added ({keys}) are no JSON: {error}") from error
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -203,22 +274,24 @@ def _explain(error: OSError, stage: str) -> RunError:
     return RunError(f"{stage}: {error}")
 
 
-def _without_none(value: JSON) -> JSON:
+def _without_none(table: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Drop keys whose value is None, which TOML cannot say."""
+    return {key: _each_without_none(item) for key, item in table.items() if item is not None}
+
+
+def _each_without_none(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_without_none(item) for item in value]
-    return value
+        return _without_none(value)
+    return [_each_without_none(item) for item in value] if isinstance(value, list) else value
 
 
 def run(
-    source: str | Path | Mapping[str, JSON],
+    source: str | Path | Mapping[str, object],
     out: str | Path,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
 ) -> RunResult:
-    """Run, or go on with, an extraction: the Python face of ``laion-eo run``.
+    """Run, or resume, an extraction: the Python face of ``laion-eo run``.
 
     Args:
         source: A run file, or its content as a mapping (paths then start at the current folder).
@@ -229,7 +302,7 @@ def run(
     Raises:
         ConfigError: The run file is wrong.
         DataError: The anchors or the pool are missing or damaged.
-        RunError: The run failed on its way.
+        RunError: A sound run failed.
     """
     source = Path(source) if isinstance(source, str) else source
     return Runner(source, Path(out), overrides, registry).run()

@@ -1,24 +1,35 @@
-"""The workbench: a run's components, built when first needed and shared by its stages."""
+"""The workbench: a run's components, built when first needed and shared by its steps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import platform
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar, cast
 
+from pydantic import JsonValue
+
 from laion_eo.component import Component, Context
-from laion_eo.config import RunFile
-from laion_eo.errors import ConfigError
-from laion_eo.kinds import KINDS, Downloader, Kind, Retriever, Scorer
+from laion_eo.config import Choice, RunConfig, RunFile
+from laion_eo.kinds import KINDS, Kind
+from laion_eo.pipeline.engines import Engine, make_engine
+from laion_eo.pipeline.manifest import Manifest, Provider, StageRecord, to_json
 from laion_eo.registry import Registry
-from laion_eo.schema import CANDIDATES, DOWNLOADS, LANGUAGES, SCORES_FIXED, VERDICTS
-from laion_eo.types import JSON
+from laion_eo.version import __version__
 
 C = TypeVar("C", bound=Component)
 
+PACKAGES = (
+    "numpy", "pyarrow", "pillow", "rasterio", "torch", "open-clip-torch", "transformers",
+    "datasets",
+)  # fmt: skip
+"""Those whose versions may change what comes out."""
+
 
 class Workbench:
-    """The components that a run file chose.
+    """The components that a run file chose, and the engine.
 
     Args:
         run_file: The run file.
@@ -26,8 +37,7 @@ class Workbench:
         context: What the components are told.
 
     Raises:
-        ConfigError: Any component of the run file is unknown or has wrong options. All are
-            checked here, before any work begins.
+        ConfigError: Any component of the run file is unknown or has wrong options.
     """
 
     def __init__(self, run_file: RunFile, registry: Registry, context: Context) -> None:
@@ -36,6 +46,7 @@ class Workbench:
         self.registry = registry
         self.context = context
         self._components: dict[str, list[Component]] = {}
+        self._checked: set[int] = set()
         self._ready: set[int] = set()
         for kind in KINDS:
             value = getattr(config, kind.table)
@@ -46,12 +57,16 @@ class Workbench:
                 )
                 for i, choice in enumerate(value if many else (value,))
             ]
-        _check_columns(run_file.name, self.all(Scorer))
 
-    def __reduce__(self) -> tuple[JSON, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Travel as the run file: models are loaded where they are used."""
         place = (self.context.work_dir, self.context.seed)
         return _rebuild, (self.run_file, self.registry.plugins, *place)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine, one for all stages: what it starts, it starts once."""
+        return make_engine(self.config.engine)
 
     def all(self, base: type[C]) -> list[C]:
         """Return the components of a kind, not yet set up: one, or as many as the run lists."""
@@ -62,6 +77,12 @@ class Workbench:
         """Return the run's component of a kind, not yet set up."""
         return self.all(base)[0]
 
+    def check(self, component: Component) -> None:
+        """Let the component raise for what it is missing, once however many steps use it."""
+        if id(component) not in self._checked:
+            component.check()
+            self._checked.add(id(component))
+
     def ready(self, component: C) -> C:
         """Return the component, set up."""
         if id(component) not in self._ready:
@@ -70,23 +91,63 @@ class Workbench:
         return component
 
     def close(self) -> None:
-        """Close every component that was set up."""
+        """Close the engine, and every component that was set up."""
+        if "engine" in vars(self):
+            self.engine.close()
+            del self.engine
         for components in self._components.values():
             for component in components:
                 if id(component) in self._ready:
                     component.close()
         self._ready.clear()
 
-    def resolved(self) -> dict[str, JSON]:
+    def resolved(self) -> RunConfig:
         """Return the run file with every default written out; secrets stay references."""
-        data = self.config.model_dump(mode="json")
+        chosen: dict[str, Choice | tuple[Choice, ...]] = {}
         for kind in KINDS:
-            tables = [
-                {"use": component.name, **component.config.model_dump(mode="json")}
+            choices = tuple(
+                Choice.model_validate(
+                    {"use": component.name, **component.config.model_dump(mode="json")}
+                )
                 for component in self._components[kind.name]
-            ]
-            data[kind.table] = tables if isinstance(data[kind.table], list | tuple) else tables[0]
-        return data
+            )
+            chosen[kind.table] = choices if kind.many else choices[0]
+        return self.config.model_copy(update=chosen)
+
+    def manifest(self, stages: Mapping[str, StageRecord]) -> Manifest:
+        """Return the manifest of the run as far as it has come.
+
+        Args:
+            stages: The records of the complete steps, in order.
+        """
+        return Manifest(
+            laion_eo=__version__,
+            python=platform.python_version(),
+            packages={name: found for name in PACKAGES if (found := _version(name))},
+            run=to_json(self.run_file.data, nan="constants"),
+            resolved=self.resolved(),
+            seed=self.config.seed,
+            components=self._providers(),
+            broken_plugins=[str(broken) for broken in self.registry.broken],
+            stages=dict(stages),
+        )
+
+    def _providers(self) -> dict[str, dict[str, Provider]]:
+        owners = {(entry.kind.name, entry.cls.name): entry for entry in self.registry.entries}
+        found: dict[str, dict[str, Provider]] = {}
+        for kind in KINDS:
+            for component in self.all(kind.base):
+                owner = owners[kind.name, component.name]
+                about = Provider(plugin=owner.plugin, distribution=owner.distribution)
+                found.setdefault(kind.name, {})[component.name] = about
+        return found
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def _rebuild(
@@ -95,45 +156,13 @@ def _rebuild(
     return Workbench(run_file, Registry.discover(plugins), Context(work_dir, seed))
 
 
-def identity(component: Component) -> JSON:
-    """Return what a stage's fingerprint must know of a component."""
+def identity(component: Component) -> JsonValue:
+    """Return what a step's fingerprint must know of a component."""
     return {
         "use": component.name,
         "options": component.config.model_dump(mode="json"),
         "data": component.identity(),
     }
-
-
-def _check_columns(where: str, scorers: Sequence[Scorer]) -> None:
-    """Raise ConfigError where a scorer's column is another's, or one that every run has."""
-    known = (CANDIDATES, DOWNLOADS, SCORES_FIXED, LANGUAGES, VERDICTS)
-    owners = {name: "every run" for schema in known for name in schema.names}
-    for scorer in scorers:
-        for name in scorer.columns.names:
-            if name in owners:
-                raise ConfigError(
-                    f"{where}: [[scorers]] {scorer.name!r} ({scorer.provider}) makes the column "
-                    f"{name!r}, which {owners[name]} has already."
-                )
-            owners[name] = repr(scorer.name)
-
-
-def check_allow_list(bench: Workbench) -> None:
-    """Refuse a pool from before Re-LAION without an allow-list or a stated reason.
-
-    Raises:
-        ConfigError: Neither is there.
-    """
-    retriever = bench.one(Retriever)
-    listed = getattr(bench.one(Downloader).config, "allow_list", None)
-    because = retriever.config.no_allow_list_because.strip()
-    if retriever.before_re_laion() and not listed and not because:
-        raise ConfigError(
-            f"{bench.run_file.name}: [retriever]: the pool is marked as made before Re-LAION, so "
-            "it may link to what must not be had. Give [downloader] allow_list = a Parquet table "
-            "of what may (column url, md5 or sha256; Re-LAION's rows, say), or say why not: "
-            '[retriever] no_allow_list_because = "...", which is recorded.'
-        )
 
 
 def _place(where: str, kind: Kind, index: int, many: bool) -> str:

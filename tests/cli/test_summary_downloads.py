@@ -8,7 +8,8 @@ from rich.console import Console
 
 from laion_eo.cli.console import output_console
 from laion_eo.cli.summary import print_downloads, print_drops
-from laion_eo.pipeline.run_dir import RunDir, StageRecord
+from laion_eo.pipeline.manifest import StageRecord
+from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.schema import DOWNLOADS, VERDICTS
 from laion_eo.types import DownloadStatus
 
@@ -30,7 +31,7 @@ def test_failures_are_counted_by_reason_and_dead_names_apart(tmp_path: Path) -> 
     rows = [{"status": s.value, "http_code": c, "reason": r} for s, c, r in entries]
     run_dir = RunDir(tmp_path)
     run_dir.write_part("downloads", 0, "f0", pa.Table.from_pylist(rows, schema=DOWNLOADS))
-    run_dir.complete("downloads", StageRecord("f0", 1, 0.0))
+    run_dir.complete("downloads", StageRecord(fingerprint="f0", parts=1, seconds=0.0))
     out = io.StringIO()
     print_downloads(tmp_path, wide(out))
     text = out.getvalue()
@@ -47,7 +48,7 @@ def test_what_a_server_says_is_no_markup(tmp_path: Path) -> None:
     said = {"id": 1, "kept": False, "filter": "download", "reason": "http-error: HTTP 404 [/x]"}
     run_dir = RunDir(tmp_path)
     run_dir.write_part("verdicts", 0, "f0", pa.Table.from_pylist([said], schema=VERDICTS))
-    run_dir.complete("verdicts", StageRecord("f0", 1, 0.0))
+    run_dir.complete("verdicts", StageRecord(fingerprint="f0", parts=1, seconds=0.0))
     out = io.StringIO()
     print_drops(tmp_path, wide(out))
     assert "HTTP 404 [/x]" in out.getvalue()
@@ -58,7 +59,7 @@ def test_nothing_is_said_where_nothing_failed(tmp_path: Path) -> None:
     run_dir.write_part(
         "downloads", 0, "f0", pa.Table.from_pylist([{"status": "ok"}], schema=DOWNLOADS)
     )
-    run_dir.complete("downloads", StageRecord("f0", 1, 0.0))
+    run_dir.complete("downloads", StageRecord(fingerprint="f0", parts=1, seconds=0.0))
     out = io.StringIO()
     print_downloads(tmp_path, wide(out))
     assert out.getvalue() == ""

@@ -12,9 +12,12 @@ from laion_eo.digests import HashedBytes
 from laion_eo.errors import RunError
 from laion_eo.kinds.contract import (
     check_anchor,
+    check_columns,
     check_download,
     check_embeddings,
+    check_facts,
     check_lookup,
+    check_needs,
     check_neighbors,
     check_revision,
     check_table,
@@ -124,6 +127,24 @@ def test_a_language_has_a_code_and_a_confidence(
 ) -> None:
     with pytest.raises(RunError, match=reason):
         check_tags(SOMEBODY, LanguageTags([code], np.array([score], np.float32)), 1)
+
+
+def test_needs_are_names_of_columns() -> None:
+    assert check_needs(SOMEBODY, ["width", "url"]) == ("width", "url")
+    assert check_needs(SOMEBODY, ()) == ()
+    for wrong in ("width", None, [1], {"width": 1}):
+        with pytest.raises(RunError, match="a tuple of column names wanted from needs, got "):
+            check_needs(SOMEBODY, wrong)
+
+
+def test_columns_are_a_schema_and_facts_a_dict() -> None:
+    schema = pa.schema([("x", pa.float32())])
+    assert check_columns(SOMEBODY, schema) is schema
+    with pytest.raises(RunError, match=r"a pyarrow.Schema wanted as columns, got list"):
+        check_columns(SOMEBODY, ["x"])
+    assert check_facts(SOMEBODY, {"a": 1}) == {"a": 1}
+    with pytest.raises(RunError, match="a dict wanted from facts, got NoneType"):
+        check_facts(SOMEBODY, None)
 
 
 def test_a_revision_is_a_name() -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from laion_eo.errors import ConfigError
+from laion_eo.builtin.filters.min_size import MinSize
+from laion_eo.errors import RunError
 from laion_eo.hookspecs import hookimpl
+from laion_eo.kinds import Filter
 from laion_eo.pipeline import run
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
@@ -52,8 +55,20 @@ def test_on_error_names_the_stage(run_data: dict[str, JSON], tmp_path: Path) -> 
     def laion_eo_on_error(stage: str, error: BaseException) -> None:
         seen.append(f"{stage}: {type(error).__name__}")
 
-    listener: Any = SimpleNamespace(laion_eo_on_error=laion_eo_on_error)
-    data = run_data | {"scorers": [{"use": "image-similarity"}]}
-    with pytest.raises(ConfigError, match="text_similarity"):
+    class Undecided(MinSize):
+        name = "undecided"
+
+        def fit(self, table: pa.Table) -> None:
+            raise RunError(f"none of {len(table)} rows is like another")
+
+    @hookimpl
+    def laion_eo_filters() -> list[type[Filter]]:
+        return [Undecided]
+
+    listener: Any = SimpleNamespace(
+        laion_eo_on_error=laion_eo_on_error, laion_eo_filters=laion_eo_filters
+    )
+    data = run_data | {"filters": [{"use": "undecided"}]}
+    with pytest.raises(RunError, match="rows is like another"):
         run(data, tmp_path / "run", registry=Registry.discover([colours, listener]))
-    assert seen == ["verdicts: ConfigError"]
+    assert seen == ["verdicts: RunError"]

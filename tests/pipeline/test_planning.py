@@ -7,6 +7,7 @@ import tomli_w
 
 from laion_eo.errors import DataError
 from laion_eo.pipeline import plan, run
+from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
@@ -33,6 +34,19 @@ def test_a_plan_knows_what_is_done(
     states = {s.name: s.state for s in plan(run_data, tmp_path / "run", change, registry).stages}
     assert {name for name, state in states.items() if state == "run"} == {"verdicts", "dataset"}
     assert states["scores"] == "done"
+
+
+def test_a_plan_knows_what_resumes(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    folder = run(run_data, tmp_path / "run", registry=registry).folder
+    for stage in ("scores", "verdicts"):  # as a killed run leaves them
+        (folder / ".stages" / f"{stage}.json").unlink()
+    RunDir(folder).parts("scores")[-1].unlink()
+    states = {s.name: s.state for s in plan(run_data, folder, registry=registry).stages}
+    assert states["scores"] == "resume"
+    assert states["verdicts"] == "run"  # made at once: there is nothing to resume
+    assert states["languages"] == states["dataset"] == "done"
 
 
 def test_a_plan_finds_missing_data(

@@ -140,7 +140,7 @@ def test_a_wrong_run_file_touches_nothing(
 
 
 @pytest.mark.parametrize("stage", ["anchors", "downloads", "scores", "verdicts"])
-def test_a_stopped_run_goes_on(
+def test_a_stopped_run_resumes(
     run_data: dict[str, JSON], finished: RunResult, tmp_path: Path, stage: str
 ) -> None:
     class Stop:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,9 +19,15 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from laion_eo.builtin.torch_models import brief, hub_folder, pick_device, state_sha256
+from laion_eo.builtin.torch_models import (
+    brief,
+    hub_folder,
+    hub_is_offline,
+    pick_device,
+    state_sha256,
+)
 from laion_eo.builtin.torchvision_mend import ensure_torchvision
-from laion_eo.component import ComponentConfig
+from laion_eo.component import ComponentConfig, require_packages
 from laion_eo.config import NameOrRunPath
 from laion_eo.errors import ConfigError, did_you_mean
 from laion_eo.fingerprint import files_identity
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("laion_eo")
 
+PACKAGES = ("torch", "torchvision", "open_clip", "safetensors")
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 LONGEST_STRIP = 16
 """Pictures are resized by their short side, so one pixel by 50,000 would grow beyond memory."""
@@ -79,6 +89,44 @@ class OpenClip(Embedder):
         """Length of the embeddings: 768 for ViT-L-14."""
         return self._dim
 
+    def known_dim(self) -> int | None:
+        """Return the length of the embeddings, as open_clip's file of the model has it."""
+        config = self._files().get(self.config.model)
+        return int(json.loads(config.read_text("utf-8"))["embed_dim"]) if config else None
+
+    def _files(self) -> dict[str, Path]:
+        """Return the file of each model that open_clip brings; torch is not imported for it."""
+        found = find_spec("open_clip")
+        folders = found.submodule_search_locations or () if found else ()
+        files = (
+            file for folder in folders for file in Path(folder, "model_configs").glob("*.json")
+        )
+        return {file.stem: file for file in files}
+
+    def check(self) -> None:
+        """Raise for packages, model and weights that are known to be missing.
+
+        Raises:
+            ConfigError: A package of the extra ``clip``; open_clip has no such model; the local
+                checkpoint is not there; or the Hub is switched off (``HF_HUB_OFFLINE``) and its
+                cache does not have the weights.
+        """
+        require_packages(self.name, PACKAGES, "laion-eo[clip]")
+        files = self._files()
+        # Who has imported open_clip may have told it of further models.
+        if self.config.model not in files and "open_clip" not in sys.modules:
+            raise self._error(
+                f"open_clip has no such model.{did_you_mean(self.config.model, files)}"
+            )
+        checkpoint = Path(self.config.pretrained)
+        if checkpoint.is_absolute() and not checkpoint.is_file():
+            raise self._error("there is no such file of weights.")
+        if hub_is_offline() and not checkpoint.is_file():
+            ensure_torchvision()
+            import open_clip
+
+            self._checkpoint(open_clip)
+
     def identity(self) -> JSON:
         """Return the time and size of a local checkpoint."""
         checkpoint = Path(self.config.pretrained)
@@ -88,8 +136,8 @@ class OpenClip(Embedder):
         """Load the model.
 
         Raises:
-            ConfigError: open_clip is not installed, model, weights or device cannot be had, or the
-                weights were trained with another activation than the model has.
+            ConfigError: open_clip is not installed; model, weights or device are unavailable; or
+                the weights were trained with another activation than the model has.
         """
         try:
             import torch

@@ -43,6 +43,14 @@ class AllowListFilter(Filter):
         """
         return files_identity(AllowList(self.config.path).files)
 
+    def needs(self) -> tuple[str, ...]:
+        """Return the column that the list has.
+
+        Raises:
+            DataError: There is no such list.
+        """
+        return (AllowList(self.config.path).column,)
+
     def fit(self, table: pa.Table) -> None:
         """Read the list once, for the values of the table.
 
@@ -62,5 +70,5 @@ class AllowListFilter(Filter):
         return Verdict(mask, [f"{self._column} {value} is not listed" for value in values])
 
     def facts(self) -> dict[str, JSON]:
-        """Return what rows were matched on, and how many are listed."""
+        """Return the column that rows were matched on, and how many are listed."""
         return {"by": self._column, "listed": len(self._listed)}

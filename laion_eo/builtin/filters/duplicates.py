@@ -55,6 +55,10 @@ class Duplicates(Filter):
 
     config: Config
 
+    def needs(self) -> tuple[str, ...]:
+        """Return what rows are compared by, and what the best copy is chosen by."""
+        return (*self.config.by, "width", "height", "fast_similarity")
+
     def fit(self, table: pa.Table) -> None:
         """Find the groups, and choose what stays of each."""
         for name in self.config.by:

@@ -29,6 +29,10 @@ class MinSize(Filter):
 
     config: Config
 
+    def needs(self) -> tuple[str, ...]:
+        """Return the sides."""
+        return ("width", "height")
+
     def keep(self, batch: pa.Table) -> Verdict:
         """Judge ``width`` and ``height``."""
         width, height = batch["width"].to_numpy(), batch["height"].to_numpy()

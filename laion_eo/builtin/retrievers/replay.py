@@ -62,6 +62,11 @@ class Replay(Retriever):
         order = [("source", "ascending"), ("score", "descending"), ("id", "ascending")]
         return found.sort_by(order)
 
+    def check(self) -> None:
+        """Raise DataError if there is no such file."""
+        if not self.config.file.exists():
+            raise DataError(f"{self.config.file}: there is no such file of neighbours.")
+
     def identity(self) -> JSON:
         """Return the hash of the file."""
         files = _files(self.config.file)

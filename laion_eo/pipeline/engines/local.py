@@ -34,7 +34,7 @@ class Engine(ABC):
         Args:
             function: As in :meth:`map`.
             join: Joins the results of neighbouring shards, the earlier one first; associative.
-            shards: Taken as the work goes on.
+            shards: Taken one by one, as there is room for them.
         """
 
     def close(self) -> None:  # noqa: B027 - most have nothing to end

@@ -95,7 +95,7 @@ class RayEngine(Engine):
     def _submit(
         self, function: Callable[[Shard], Result], shards: Iterable[Shard]
     ) -> Generator[Any, None, None]:
-        """Yield references to results in order, twice as many under way as there are workers."""
+        """Yield references to results in order, twice as many in progress as there are workers."""
         self._start_workers()
         # In a list, so that it arrives as a reference: a worker loads each function once.
         shared = [self._ray.put(function)]
@@ -116,7 +116,7 @@ class RayEngine(Engine):
                 self._ray.wait([reference], fetch_local=False)
                 yield reference
         except BaseException:
-            self._end_workers()  # whatever they are at, nobody waits for it
+            self._end_workers()  # nobody waits for their results any more
             raise
 
 

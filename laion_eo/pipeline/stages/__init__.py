@@ -1,17 +1,17 @@
-"""The stages of the pipeline, in the order of the work."""
+"""The stages of the pipeline, in the order of the work, and the publishing that follows them."""
 
 from __future__ import annotations
 
 from laion_eo.pipeline.stages.anchors import Anchors
-from laion_eo.pipeline.stages.base import Stage
-from laion_eo.pipeline.stages.dataset import Dataset
+from laion_eo.pipeline.stages.base import ShapedStage, ShardedStage, Step, StreamStage, TableStage
 from laion_eo.pipeline.stages.downloads import Downloads
 from laion_eo.pipeline.stages.languages import Languages
 from laion_eo.pipeline.stages.neighbors import Candidates, NeighborsStage
+from laion_eo.pipeline.stages.publishing import Publishing
 from laion_eo.pipeline.stages.scores import Scores
 from laion_eo.pipeline.stages.verdicts import Verdicts
 
-STAGES: tuple[type[Stage], ...] = (
+STAGES: tuple[type[ShapedStage], ...] = (
     Anchors,
     NeighborsStage,
     Candidates,
@@ -19,7 +19,14 @@ STAGES: tuple[type[Stage], ...] = (
     Scores,
     Languages,
     Verdicts,
-    Dataset,
 )
 
-__all__ = ["STAGES", "Stage"]
+__all__ = [
+    "STAGES",
+    "Publishing",
+    "ShapedStage",
+    "ShardedStage",
+    "Step",
+    "StreamStage",
+    "TableStage",
+]

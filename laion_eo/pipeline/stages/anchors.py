@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -11,32 +13,34 @@ from laion_eo.component import Component
 from laion_eo.errors import DataError
 from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer
 from laion_eo.kinds.contract import check_anchor, check_embeddings, check_pictures
-from laion_eo.pipeline.engines.local import Engine
-from laion_eo.pipeline.stages.base import Stage
+from laion_eo.pipeline.stages.base import StreamStage
 from laion_eo.schema import ANCHORS
-from laion_eo.types import JSON, Anchor, Embeddings, Picture, SkippedAnchor
+from laion_eo.types import Anchor, Embeddings, Picture, SkippedAnchor
 
 BATCH = 64
+Row: TypeAlias = dict[str, str | int | float | datetime | None]
 
 
-class Anchors(Stage):
-    """Embeds every anchor; one that cannot be read keeps its row, with the reason."""
+class Anchors(StreamStage):
+    """Embeds every anchor; one that cannot be read keeps its row, with the reason.
+
+    The source is read in its own order, in one process.
+    """
 
     name = "anchors"
-    resumable = True
 
     def components(self) -> Sequence[Component]:
         """Return source, normalizer, augmenter and embedder."""
         kinds = (AnchorSource, Normalizer, Augmenter, Embedder)
-        return [self.bench.one(kind) for kind in kinds]
+        return [self.workbench.one(kind) for kind in kinds]
 
     def total(self) -> int:
         """Return the number of batches, if the source can count its samples."""
-        return -(-(self.bench.one(AnchorSource).count() or 0) // BATCH)
+        return -(-(self.workbench.one(AnchorSource).count() or 0) // BATCH)
 
-    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - the source is read in order, in one process
+    def parts(self, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:
         """Yield the table of each batch of samples."""
-        source = self.bench.ready(self.bench.one(AnchorSource))
+        source = self.workbench.ready(self.workbench.one(AnchorSource))
         samples = (check_anchor(source, sample) for sample in source.anchors())
         index = 0
         while batch := list(islice(samples, BATCH)):
@@ -45,13 +49,13 @@ class Anchors(Stage):
             index += 1
         if index == 0:
             raise DataError(
-                f"the anchor source {source.name!r} has no samples: nothing to look for"
+                f"the anchor source {source.name!r} has no samples: nothing to search for"
             )
 
     def _embed(self, batch: Sequence[Anchor | SkippedAnchor], first: int) -> pa.Table:
-        embedder = self.bench.ready(self.bench.one(Embedder))
+        embedder = self.workbench.ready(self.workbench.one(Embedder))
         views = self._views(batch)
-        rows: list[dict[str, JSON]] = []
+        rows: list[Row] = []
         pictures: dict[int, Picture] = {}
         texts: dict[int, str] = {}
         for source, sample in enumerate(batch, first):
@@ -77,8 +81,8 @@ class Anchors(Stage):
 
     def _views(self, batch: Sequence[Anchor | SkippedAnchor]) -> dict[int, list[Picture]]:
         """Return the pictures of each image anchor, by its place in the batch."""
-        normalizer = self.bench.ready(self.bench.one(Normalizer))
-        augmenter = self.bench.ready(self.bench.one(Augmenter))
+        normalizer = self.workbench.ready(self.workbench.one(Normalizer))
+        augmenter = self.workbench.ready(self.workbench.one(Augmenter))
         images = {
             place: sample
             for place, sample in enumerate(batch)
@@ -99,12 +103,12 @@ class Anchors(Stage):
         return {"anchors": anchors, "skipped": skipped, "queries": queries}
 
 
-def _row(anchor: Anchor, source: int, view: int) -> dict[str, JSON]:
+def _row(anchor: Anchor, source: int, view: int) -> Row:
     place = {"gsd": anchor.gsd, "lon": anchor.lon, "lat": anchor.lat, "acquired": anchor.acquired}
     return {"source": source, "anchor_id": anchor.id, "view": view, **place}
 
 
-def _table(rows: list[dict[str, JSON]], vectors: dict[int, Embeddings]) -> pa.Table:
+def _table(rows: list[Row], vectors: dict[int, Embeddings]) -> pa.Table:
     """Lay the vectors into their rows; a skipped anchor's row gets null."""
     embedding = ANCHORS.field("embedding")
     fixed = pa.Table.from_pylist(rows, schema=ANCHORS.remove(len(ANCHORS) - 1))

@@ -6,16 +6,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.schema import STATUS_REASON
 
 
 def with_downloads(run_dir: RunDir) -> pa.Table:
-    """Return the candidates with the columns of their downloads.
-
-    The download's ``reason`` is called ``status_reason`` here.
-    """
+    """Return the candidates beside their downloads: the columns of ``schema.DOWNLOADED``."""
     candidates = run_dir.read("candidates")
     downloads = run_dir.read("downloads")
-    names = ["status_reason" if name == "reason" else name for name in downloads.column_names]
+    names = [STATUS_REASON if name == "reason" else name for name in downloads.column_names]
     downloads = downloads.rename_columns(names)
     urls = pc.fill_null(candidates["url"], "").combine_chunks()
     rows = downloads.take(pc.index_in(urls, downloads["url"].combine_chunks()))

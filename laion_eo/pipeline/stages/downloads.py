@@ -11,38 +11,36 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from laion_eo.component import Component
+from laion_eo.files import WORKING
 from laion_eo.fingerprint import fingerprint
 from laion_eo.images import EXTENSIONS
 from laion_eo.kinds import Downloader
 from laion_eo.kinds.contract import check_download, fail
-from laion_eo.pipeline.engines.local import Engine
-from laion_eo.pipeline.stages.base import Stage, row_ranges
-from laion_eo.pipeline.stages.journal import Journal
+from laion_eo.pipeline.stages.base import Rows, StreamStage, row_ranges
+from laion_eo.pipeline.stages.journal import Journal, Row
 from laion_eo.pipeline.workbench import identity
 from laion_eo.schema import DOWNLOADS
-from laion_eo.types import JSON, Download, DownloadStatus
+from laion_eo.types import Download, DownloadStatus
 
 _MADE_BY = b"laion_eo.downloader"
 _WITH_IMAGE = [status.value for status in DownloadStatus if status.has_image]
 _FIELDS = [field.name for field in fields(Download) if field.name != "content"]
-Row = dict[str, JSON]
 
 
-class Downloads(Stage):
+class Downloads(StreamStage):
     """One row per distinct URL. What an earlier run here fetched is not fetched again.
 
-    All URLs go to the downloader at once, in one process, whatever the engine: what a host is
-    spared (connections, delays, its robots.txt) can only be known in one place. Rows go to a
-    journal as they come, so that a killed run loses only what was on its way.
+    All URLs go to the downloader at once, in one process, whatever the engine: rate limits
+    (connections, delays, robots.txt) can be kept only where all requests to a host are known. Rows
+    go to a journal as they come, so that a killed run loses only the downloads in progress.
     """
 
     name = "downloads"
     needs = ("candidates",)
-    resumable = True
 
     def components(self) -> Sequence[Component]:
         """Return the downloader."""
-        return [self.bench.one(Downloader)]
+        return [self.workbench.one(Downloader)]
 
     @cached_property
     def _urls(self) -> list[str]:
@@ -51,28 +49,28 @@ class Downloads(Stage):
 
     @cached_property
     def _maker(self) -> str:
-        return fingerprint(identity(self.bench.one(Downloader)))
+        return fingerprint(identity(self.workbench.one(Downloader)))
 
     @cached_property
-    def _ranges(self) -> list[tuple[int, int]]:
-        return row_ranges(len(self._urls), self.bench.config.engine.batch_rows)
+    def _ranges(self) -> list[Rows]:
+        return row_ranges(len(self._urls), self.workbench.config.engine.batch_rows)
 
     def total(self) -> int:
         """Return the number of parts."""
         return len(self._ranges)
 
-    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - one process, see above
+    def parts(self, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:
         """Yield the parts that are not done, each as soon as its last URL has ended."""
         todo = [index for index in range(self.total()) if index not in done]
         part_of = {url: index for index in todo for url in self._urls[slice(*self._ranges[index])]}
         left = {index: self._ranges[index][1] - self._ranges[index][0] for index in todo}
         rows: dict[str, Row] = {}
-        # The runner clears it away, with all that ends so, once the stage is complete.
-        name = f"journal-{fingerprint([self._maker, self._urls])}.working"
+        # A temporary file: the run directory deletes those of a stage that is complete.
+        name = f"journal-{fingerprint([self._maker, self._urls])}{WORKING}"
         with Journal(self.run_dir.path / self.name / name) as journal:
-            for row in self._rows(part_of, journal):
-                index = part_of[row["url"]]
-                rows[row["url"]] = row
+            for url, row in self._rows(part_of, journal):
+                index = part_of[url]
+                rows[url] = row
                 left[index] -= 1
                 if not left[index]:
                     yield index, self._part(index, rows)
@@ -85,23 +83,23 @@ class Downloads(Stage):
         urls = self._urls[slice(*self._ranges[index])]
         return pa.Table.from_pylist([rows.pop(url) for url in urls], schema=schema)
 
-    def _rows(self, wanted: Collection[str], journal: Journal) -> Iterator[Row]:
-        """Yield one row for each URL: the known ones, then the others as they come."""
+    def _rows(self, wanted: Collection[str], journal: Journal) -> Iterator[tuple[str, Row]]:
+        """Yield each URL with its row: the known ones, then the others as they come."""
         self.run_dir.sweep_images()
-        known = {row["url"]: row for row in journal.rows() if row["url"] in wanted}
+        known = {str(row["url"]): row for row in journal.rows() if row["url"] in wanted}
         known |= self._earlier([url for url in wanted if url not in known])
         known = {url: row for url, row in known.items() if self._is_stored(row)}
         todo = [url for url in wanted if url not in known]
-        yield from known.values()
+        yield from known.items()
         known.clear()
         missing = set(todo)
-        downloader = self.bench.ready(self.bench.one(Downloader))
+        downloader = self.workbench.ready(self.workbench.one(Downloader))
         for download in downloader.download(todo) if todo else ():
             check_download(downloader, download, missing)
             missing.remove(download.url)
             row = self._store(download)
             journal.append(row)
-            yield row
+            yield download.url, row
         if missing:
             raise fail(downloader, f"no answer for {len(missing)} URLs: {min(missing)!r}, ...")
 
@@ -118,7 +116,7 @@ class Downloads(Stage):
         return rows
 
     def _is_stored(self, row: Row) -> bool:
-        """Tell whether the row's image, if it has one, is there; one that was cut is deleted."""
+        """Tell whether the row's image, if it has one, is there; a truncated one is deleted."""
         if row["filename"] is None:
             return True
         path = self.run_dir.images / str(row["filename"])
@@ -127,16 +125,13 @@ class Downloads(Stage):
         return path.is_file()
 
     def _store(self, download: Download) -> Row:
-        content = download.content
-        row = {field: getattr(download, field) for field in _FIELDS}
+        row: Row = {field: getattr(download, field) for field in _FIELDS}
         row |= {"status": download.status.value, "filename": None, "bytes": None}
-        if download.status.has_image:
-            assert content is not None
+        if download.status.has_image and download.content is not None:
             name = str(download.format)
-            extension = EXTENSIONS.get(name, name.lower())
-            row["filename"] = f"{download.sha256}.{extension}"
-            row["bytes"] = len(content)
-            self.run_dir.write_image(row["filename"], content)
+            filename = f"{download.sha256}.{EXTENSIONS.get(name, name.lower())}"
+            row |= {"filename": filename, "bytes": len(download.content)}
+            self.run_dir.write_image(filename, download.content)
         return row
 
     def counts(self, table: pa.Table) -> dict[str, int]:

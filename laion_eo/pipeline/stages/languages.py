@@ -14,13 +14,13 @@ from laion_eo.component import Component
 from laion_eo.kinds import LanguageTagger
 from laion_eo.kinds.contract import check_tags
 from laion_eo.pipeline.stages.assemble import with_downloads
-from laion_eo.pipeline.stages.base import ShardedStage, row_ranges
+from laion_eo.pipeline.stages.base import Rows, ShardedStage, row_ranges
 from laion_eo.schema import LANGUAGES
 
 BATCH = 4096
 
 
-class Languages(ShardedStage[tuple[int, int]]):
+class Languages(ShardedStage):
     """One row per candidate whose image was downloaded."""
 
     name = "languages"
@@ -28,24 +28,24 @@ class Languages(ShardedStage[tuple[int, int]]):
 
     def components(self) -> Sequence[Component]:
         """Return the language tagger."""
-        return [self.bench.one(LanguageTagger)]
+        return [self.workbench.one(LanguageTagger)]
 
     @cached_property
     def _table(self) -> pa.Table:
         table = with_downloads(self.run_dir)
         return table.filter(table["filename"].is_valid())
 
-    def shards(self) -> Sequence[tuple[int, int]]:
+    def shards(self) -> Sequence[Rows]:
         """Return ranges of the downloaded candidates."""
         return row_ranges(self._table.num_rows, BATCH)
 
-    def process(self, shard: tuple[int, int]) -> pa.Table:
+    def process(self, shard: Rows) -> pa.Table:
         """Tag a range of captions."""
         rows = self._table.slice(shard[0], shard[1] - shard[0])
         captions = [caption or "" for caption in rows["caption"].to_pylist()]
         if not captions:
             return LANGUAGES.empty_table()
-        tagger = self.bench.ready(self.bench.one(LanguageTagger))
+        tagger = self.workbench.ready(self.workbench.one(LanguageTagger))
         tags = check_tags(tagger, tagger.tag(captions), len(captions))
         columns = [rows["id"], pa.array(tags.codes, pa.string()), pa.array(tags.scores)]
         return pa.table(columns, schema=LANGUAGES)

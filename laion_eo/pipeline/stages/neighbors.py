@@ -1,10 +1,11 @@
-"""Stages ``neighbors`` and ``candidates``: what the pool has to offer (section 2.2)."""
+"""Stages ``neighbors`` and ``candidates``: what the pool holds near the anchors (section 2.2)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,16 +17,14 @@ from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import Retriever, ShardedRetriever, no_neighbors
 from laion_eo.kinds.contract import check_lookup, check_neighbors
-from laion_eo.pipeline.engines.local import Engine
-from laion_eo.pipeline.stages.base import Stage
+from laion_eo.pipeline.checks import check_pool_model, check_pool_weights
+from laion_eo.pipeline.manifest import StageRecord
+from laion_eo.pipeline.stages.base import TableStage
 from laion_eo.pipeline.stages.shard_store import Searched, ShardStore, join
 from laion_eo.schema import CANDIDATES, NEIGHBORS
 from laion_eo.types import Embeddings
 
 logger = logging.getLogger("laion_eo")
-
-SHARDS = ".shards"
-"""Folder of the finished shards of a search that is not complete."""
 
 
 def read_queries(anchors: pa.Table) -> tuple[pa.Table, Embeddings]:
@@ -43,32 +42,40 @@ def read_queries(anchors: pa.Table) -> tuple[pa.Table, Embeddings]:
     return rows, vectors.astype(np.float32, copy=False)
 
 
-class NeighborsStage(Stage):
-    """Keeps every hit of every anchor: the paper's Figures 2 and 3 come from here."""
+class NeighborsStage(TableStage):
+    """Keeps every hit of every anchor: the paper's Figures 2 and 3 come from here.
+
+    A search that can be cut into shards keeps the hits of each, so that a killed one resumes.
+    """
 
     name = "neighbors"
     needs = ("anchors",)
 
     def components(self) -> Sequence[Component]:
         """Return the retriever."""
-        return [self.bench.one(Retriever)]
+        return [self.workbench.one(Retriever)]
 
-    def total(self) -> int:
-        """Return 1: one table, however the search is cut."""
-        return 1
+    def check(self) -> None:
+        """Raise for what the retriever lacks, and where the pool was made with another model."""
+        super().check()
+        check_pool_model(self.workbench)
 
     @cached_property
     def _queries(self) -> tuple[pa.Table, Embeddings]:
         return read_queries(self.run_dir.read("anchors"))
 
-    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - shards keep themselves
-        """Yield the one table of hits."""
-        retriever = self.bench.ready(self.bench.one(Retriever))
+    def make(self) -> pa.Table:
+        """Return the table of hits.
+
+        Raises:
+            ConfigError: The pool was made with other weights, or has vectors of another length.
+        """
+        retriever = self.workbench.ready(self.workbench.one(Retriever))
         rows, vectors = self._queries
         k = retriever.config.k
-        store = ShardStore(self.run_dir.path / self.name / SHARDS, self._fingerprint())
+        check_pool_weights(self.workbench, self._anchors(), vectors.shape[1])
         if isinstance(retriever, ShardedRetriever):
-            searched = self._search_shards(engine, retriever.shards(), store)
+            searched = self._search_shards(retriever)
             found = searched.neighbors
             retriever.add_counts(searched.counts)
         else:
@@ -82,27 +89,28 @@ class NeighborsStage(Stage):
             "id": found.ids[query, rank],
             "fast_similarity": found.scores[query, rank],
         }
-        yield 0, pa.table(table, schema=NEIGHBORS)
-        store.clear()
+        return pa.table(table, schema=NEIGHBORS)
 
-    def _fingerprint(self) -> str:
-        before = self.run_dir.record("anchors")
-        return fingerprint([self.identity(), before and before.fingerprint])
+    def _anchors(self) -> StageRecord | None:
+        return self.run_dir.record("anchors")
 
-    def _search_shards(self, engine: Engine, shards: int, store: ShardStore) -> Searched:
+    def _search_shards(self, retriever: ShardedRetriever) -> Searched:
         """Search shard by shard; what is finished is kept, and not done again after a kill."""
-        k = self.bench.one(Retriever).config.k
-        best, start = store.load(no_neighbors(len(self._queries[1]), k))
+        before = self._anchors()
+        search = fingerprint([self.identity(), before and before.fingerprint])
+        store = ShardStore(self.run_dir.scratch(self.name), search)
+        best, start = store.load(no_neighbors(len(self._queries[1]), retriever.config.k))
+        shards = retriever.shards()
         if start:
-            logger.info("%s: goes on, %d of %d shards done", self.name, start, shards)
+            logger.info("%s: resumes, %d of %d shards done", self.name, start, shards)
 
         def todo() -> Iterator[tuple[int, NDArray[np.float32]]]:
-            # Taken one by one as the work goes on: later shards know a higher floor.
+            # Made one by one as the engine takes them: later shards know a higher floor.
             for shard in range(start, shards):
                 yield shard, best.neighbors.scores[:, -1]
 
         stop = start
-        for count, found in engine.merge(self.search_shard, join, todo()):
+        for count, found in self.workbench.engine.merge(self.search_shard, join, todo()):
             store.save(stop, stop + count, found)
             stop += count
             best = join(best, found)
@@ -114,8 +122,7 @@ class NeighborsStage(Stage):
         Args:
             task: The shard's number, and the floor of each query.
         """
-        retriever = self.bench.ready(self.bench.one(Retriever))
-        assert isinstance(retriever, ShardedRetriever)
+        retriever = cast("ShardedRetriever", self.workbench.ready(self.workbench.one(Retriever)))
         vectors, k = self._queries[1], retriever.config.k
         shard, floor = task
         # The best of the shards that this process did are as good a floor as the task's.
@@ -135,14 +142,14 @@ class NeighborsStage(Stage):
     @cached_property
     def _best(self) -> NDArray[np.float32]:
         """The k best scores of each query that this process knows, in no order."""
-        return no_neighbors(len(self._queries[1]), self.bench.one(Retriever).config.k).scores
+        return no_neighbors(len(self._queries[1]), self.workbench.one(Retriever).config.k).scores
 
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the hits, and the anchors that had any."""
         return {"hits": table.num_rows, "anchors": len(table["source"].unique())}
 
 
-class Candidates(Stage):
+class Candidates(TableStage):
     """One row per distinct image: the anchor nearest to it, and how many anchors found it."""
 
     name = "candidates"
@@ -150,21 +157,17 @@ class Candidates(Stage):
 
     def components(self) -> Sequence[Component]:
         """Return the retriever, which knows the metadata."""
-        return [self.bench.one(Retriever)]
+        return [self.workbench.one(Retriever)]
 
-    def total(self) -> int:
-        """Return 1."""
-        return 1
-
-    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - one look-up
-        """Yield the one table of candidates, by anchor and then by similarity."""
+    def make(self) -> pa.Table:
+        """Return the candidates, by anchor and then by similarity."""
         best = nearest_anchor(self.run_dir.read("neighbors"))
-        retriever = self.bench.ready(self.bench.one(Retriever))
+        retriever = self.workbench.ready(self.workbench.one(Retriever))
         ids = best["id"].to_numpy()
         metadata = check_lookup(retriever, retriever.lookup(ids), len(ids))
         for name in ("url", "caption"):
             best = best.append_column(name, metadata[name].cast(pa.string()))
-        yield 0, best.select(CANDIDATES.names).cast(CANDIDATES)
+        return best.select(CANDIDATES.names).cast(CANDIDATES)
 
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the distinct images."""

@@ -1,4 +1,4 @@
-"""Stage ``scores``: look at the images again, exactly (section 2.3)."""
+"""Stage ``scores``: compare the images themselves, exactly (section 2.3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from laion_eo.images import ImageError, decode_image
 from laion_eo.kinds import Embedder, ScoreBatch, Scorer
 from laion_eo.kinds.contract import check_embeddings, check_table
 from laion_eo.pipeline.stages.assemble import with_downloads
-from laion_eo.pipeline.stages.base import ShardedStage, row_ranges
+from laion_eo.pipeline.stages.base import Rows, ShardedStage, row_ranges
 from laion_eo.pipeline.stages.neighbors import read_queries
 from laion_eo.schema import SCORES_FIXED
 from laion_eo.types import Embeddings, Picture
@@ -22,7 +22,7 @@ DECODE_TOGETHER = 32
 """Images decoded at a time: the bound on memory."""
 
 
-class Scores(ShardedStage[tuple[int, int]]):
+class Scores(ShardedStage):
     """One row per candidate; null where there is no image, with the reason in ``image_error``."""
 
     name = "scores"
@@ -30,7 +30,7 @@ class Scores(ShardedStage[tuple[int, int]]):
 
     def components(self) -> Sequence[Component]:
         """Return the embedder and the scorers."""
-        return [self.bench.one(Embedder), *self.bench.all(Scorer)]
+        return [self.workbench.one(Embedder), *self.workbench.all(Scorer)]
 
     @cached_property
     def _table(self) -> pa.Table:
@@ -42,11 +42,11 @@ class Scores(ShardedStage[tuple[int, int]]):
         keys = zip(rows["source"].to_pylist(), rows["view"].to_pylist(), strict=True)
         return {key: place for place, key in enumerate(keys)}, vectors
 
-    def shards(self) -> Sequence[tuple[int, int]]:
+    def shards(self) -> Sequence[Rows]:
         """Return ranges of candidates."""
-        return row_ranges(self._table.num_rows, self.bench.config.engine.batch_rows)
+        return row_ranges(self._table.num_rows, self.workbench.config.engine.batch_rows)
 
-    def process(self, shard: tuple[int, int]) -> pa.Table:
+    def process(self, shard: Rows) -> pa.Table:
         """Score a range of candidates."""
         start, stop = shard
         places = row_ranges(stop - start, DECODE_TOGETHER)
@@ -61,7 +61,7 @@ class Scores(ShardedStage[tuple[int, int]]):
         batch = self._batch(rows.filter(pa.array(there)), images)
         # Where a scored row sits among the scored ones; null leaves the others null.
         places = pa.array(np.cumsum(there) - 1, mask=~there)
-        for scorer in self.bench.all(Scorer):
+        for scorer in self.workbench.all(Scorer):
             columns = self._columns(scorer, batch)
             for field in scorer.columns:
                 fixed = fixed.append_column(field, columns[field.name].take(places))
@@ -71,7 +71,7 @@ class Scores(ShardedStage[tuple[int, int]]):
         places, vectors = self._anchors
         keys = zip(rows["source"].to_pylist(), rows["view"].to_pylist(), strict=True)
         found = np.array([places[key] for key in keys], dtype=np.int64)
-        embedder = self.bench.ready(self.bench.one(Embedder))
+        embedder = self.workbench.ready(self.workbench.one(Embedder))
         batch = ScoreBatch(rows, images, vectors[found], embedder)
         if images:
             check_embeddings(embedder, batch.image_embeddings, len(images), embedder.dim)
@@ -80,7 +80,7 @@ class Scores(ShardedStage[tuple[int, int]]):
     def _columns(self, scorer: Scorer, batch: ScoreBatch) -> pa.Table:
         if not batch.images:
             return scorer.columns.empty_table()
-        scores = self.bench.ready(scorer).score(batch)
+        scores = self.workbench.ready(scorer).score(batch)
         return check_table(scorer, scores, scorer.columns, len(batch.images))
 
     def _decode(self, rows: pa.Table) -> tuple[list[Picture], list[str | None]]:

@@ -1,4 +1,4 @@
-"""What a search found in some shards, and where it keeps that until it is complete."""
+"""The hits of some shards of a search, and where they are kept until all are searched."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Searched:
 
 
 def join(lower: Searched, higher: Searched) -> Searched:
-    """Return what neighbouring parts of a pool have together, the lower row numbers first."""
+    """Return what neighbouring parts of a pool have together, the lower row indices first."""
     counts = Counter(lower.counts)
     counts.update(higher.counts)
     return Searched(merge_neighbors(lower.neighbors, higher.neighbors), dict(counts))
 
 
 class ShardStore:
-    """Hits of consecutive shards, one file each: ``START-STOP.npz``, written whole or not at all.
+    """Hits of consecutive shards, one file each: ``START-STOP.npz``, written atomically.
 
     Args:
         folder: Where; created with the first file.
@@ -44,7 +44,6 @@ class ShardStore:
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
-        self._folder = folder
         self._mine = folder / fingerprint
 
     def save(self, start: int, stop: int, found: Searched) -> None:
@@ -71,18 +70,9 @@ class ShardStore:
             try:
                 found = _read(path, like)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-                break  # cut short with the machine itself: that shard is done again
+                break  # truncated by a power failure: that shard is done again
             best, done = join(best, found), int(match[2])
         return best, done
-
-    def clear(self) -> None:
-        """Delete all that is kept, of other searches too."""
-        for path in sorted(self._folder.glob("*/*")):
-            path.unlink()
-        for path in self._folder.glob("*"):
-            path.rmdir()
-        if self._folder.is_dir():
-            self._folder.rmdir()
 
 
 def _read(path: Path, like: Neighbors) -> Searched:

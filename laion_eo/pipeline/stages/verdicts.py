@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from laion_eo.component import Component
 from laion_eo.kinds import Filter
 from laion_eo.kinds.contract import check_verdict
-from laion_eo.pipeline.engines.local import Engine
 from laion_eo.pipeline.stages.assemble import with_scores
-from laion_eo.pipeline.stages.base import Stage, row_ranges
+from laion_eo.pipeline.stages.base import TableStage, row_ranges
 from laion_eo.schema import VERDICTS
 from laion_eo.types import DownloadStatus, Verdict
 
@@ -23,7 +22,7 @@ DOWNLOAD = "download"
 DECODE = "decode"
 
 
-class Verdicts(Stage):
+class Verdicts(TableStage):
     """One row per candidate. The filters work in order; each sees what those before it kept."""
 
     name = "verdicts"
@@ -31,19 +30,15 @@ class Verdicts(Stage):
 
     def components(self) -> Sequence[Component]:
         """Return the filters."""
-        return self.bench.all(Filter)
+        return self.workbench.all(Filter)
 
-    def total(self) -> int:
-        """Return 1: filters are fitted on all rows."""
-        return 1
-
-    def parts(self, engine: Engine, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:  # noqa: ARG002 - fitted on all rows, in one process
-        """Yield the one table of verdicts."""
+    def make(self) -> pa.Table:
+        """Return the verdicts: made at once, as filters are fitted on all rows."""
         table = with_scores(self.run_dir)
         culprit = np.full(table.num_rows, None, dtype=object)
         reason = np.full(table.num_rows, None, dtype=object)
         _refuse_missing(table, culprit, reason)
-        for filter_ in self.bench.all(Filter):
+        for filter_ in self.workbench.all(Filter):
             alive = np.flatnonzero(_undecided(culprit))
             verdict = self._judge(filter_, table.take(alive))
             dropped = alive[~verdict.mask]
@@ -55,10 +50,10 @@ class Verdicts(Stage):
             "filter": pa.array(culprit, pa.string()),
             "reason": pa.array(reason, pa.string()),
         }
-        yield 0, pa.table(columns, schema=VERDICTS)
+        return pa.table(columns, schema=VERDICTS)
 
     def _judge(self, filter_: Filter, rows: pa.Table) -> Verdict:
-        self.bench.ready(filter_).fit(rows)
+        self.workbench.ready(filter_).fit(rows)
         masks, reasons = [np.zeros(0, dtype=bool)], list[str]()
         for start, stop in row_ranges(rows.num_rows, BATCH):
             verdict = filter_.keep(rows.slice(start, stop - start))

@@ -13,7 +13,7 @@ from laion_eo.testing.suites.base import ComponentTests
 from laion_eo.types import Anchor, SkippedAnchor
 
 FIRST = 64
-"""Samples looked at: a source may have thousands."""
+"""Samples that are read: a source may have thousands."""
 
 
 def _taken(source: AnchorSource, limit: int = FIRST) -> list[Anchor | SkippedAnchor]:
@@ -27,7 +27,7 @@ class AnchorSourceTests(ComponentTests):
         """The source has at least one sample that can be read."""
         assert any(isinstance(sample, Anchor) for sample in _taken(component))
 
-    def test_each_anchor_is_whole(self, component: AnchorSource) -> None:
+    def test_each_anchor_is_complete(self, component: AnchorSource) -> None:
         """Pixels (bands, height, width) or a text, scale above 0, place in degrees, time in UTC."""
         for sample in _taken(component):
             check_anchor(component, sample)

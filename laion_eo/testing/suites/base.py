@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from laion_eo.component import Component, Context
-from laion_eo.config import Choice, validate
+from laion_eo.config import validate
 from laion_eo.errors import ConfigError
 from laion_eo.kinds import KINDS
 from laion_eo.registry import Registry, check_class
@@ -45,7 +45,7 @@ class ComponentTests:
         component.provider = "the class under test"
         return component
 
-    def test_the_class_is_whole(self) -> None:
+    def test_the_class_is_complete(self) -> None:
         """The class has a kebab-case name, a summary, a Config, and no abstract method left."""
         kind = next(kind for kind in KINDS if issubclass(self.component_cls, kind.base))
         check_class(self.component_cls, kind)
@@ -86,6 +86,11 @@ class ComponentTests:
         identity = first.identity()
         assert json.loads(json.dumps(identity)) == json.loads(json.dumps(second.identity()))
 
+    def test_nothing_is_missing(self, tmp_path: Path) -> None:
+        """``check`` is quiet where everything is there, before ``setup`` and in any order."""
+        for _ in range(2):
+            self.build(self.make_options(tmp_path), Context(work_dir=tmp_path)).check()
+
     def test_the_registry_takes_it(self, tmp_path: Path) -> None:
         """A run file can choose the component by its name."""
         kind = next(kind for kind in KINDS if issubclass(self.component_cls, kind.base))
@@ -93,8 +98,8 @@ class ComponentTests:
         named = self.component_cls.name
         if all(entry.cls is not self.component_cls for entry in registry.of_kind(kind)):
             registry.add_component(kind, self.component_cls)
-        choice = Choice.model_validate({"use": named, **self.make_options(tmp_path)})
-        assert type(registry.create(kind, choice, Context())) is self.component_cls
+        table = {"use": named, **self.make_options(tmp_path)}
+        assert type(registry.build(kind.base, table, "the suite")) is self.component_cls
 
     def test_facts_can_be_written(self, component: Component) -> None:
         """What the manifest records is JSON."""

@@ -44,7 +44,7 @@ class DownloaderTests(ComponentTests):
         ends = [check_download(component, end, urls) for end in component.download(urls)]
         assert sorted(end.url for end in ends) == sorted(urls)
 
-    def test_images_come_whole(self, component: Downloader, web_url: str) -> None:
+    def test_images_come_complete(self, component: Downloader, web_url: str) -> None:
         """An image that is there is ok: its bytes, their sha256, its size and format."""
         for end in component.download(self.good_urls(web_url)):
             assert check_download(component, end, [end.url]).status is DownloadStatus.OK, end.reason

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from laion_eo.component import Context
 from laion_eo.kinds import Embedder
 from laion_eo.kinds.contract import check_embeddings
 from laion_eo.testing.suites.base import ComponentTests
@@ -22,6 +25,14 @@ class EmbedderTests(ComponentTests):
         """``model_id`` is a line that names model and weights."""
         assert component.model_id.strip()
         assert "\n" not in component.model_id
+
+    def test_the_model_is_known_before_it_is_loaded(
+        self, component: Embedder, tmp_path: Path
+    ) -> None:
+        """``model_id`` is the same before ``setup``, and ``known_dim`` is ``dim`` or ``None``."""
+        fresh = self.build(self.make_options(tmp_path), Context(work_dir=tmp_path))
+        assert fresh.model_id == component.model_id
+        assert fresh.known_dim() in (None, component.dim)
 
     def test_pictures_become_unit_vectors(self, component: Embedder) -> None:
         """float32 (n, dim) of length 1, for pictures of any size."""

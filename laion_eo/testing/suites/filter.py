@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from laion_eo.kinds import Filter
-from laion_eo.kinds.contract import check_verdict
+from laion_eo.kinds.contract import check_needs, check_verdict
+from laion_eo.schema import SCORED
 from laion_eo.testing.suites.base import ComponentTests
 from laion_eo.testing.suites.rows import sample_rows
 from laion_eo.types import JSON, Verdict
@@ -63,6 +64,17 @@ class FilterTests(ComponentTests):
         component.fit(self.table())
         return component.facts()
 
+    def test_what_it_needs_is_there(self, component: Filter) -> None:
+        """``needs`` names columns of a run, or of ``columns``: those of the scorers beside it."""
+        for name in check_needs(component, component.needs()):
+            assert name in self.table().column_names
+
+    def test_it_reads_what_it_needs_alone(self, component: Filter) -> None:
+        """Without the columns of scorers that ``needs`` does not name, it judges every row too."""
+        needed = {*SCORED.names, *component.needs()}
+        table = self.table().select([n for n in self.table().column_names if n in needed])
+        check_verdict(component, self.judge(component, table), ROWS)
+
     def test_every_row_has_its_verdict(self, component: Filter) -> None:
         """A bool per row, and a reason for each that is dropped."""
         check_verdict(component, self.judge(component, self.table()), ROWS)
@@ -73,9 +85,9 @@ class FilterTests(ComponentTests):
         assert 0 < mask.sum() < ROWS
 
     def test_batches_do_not_matter(self, component: Filter) -> None:
-        """Judged seven rows at a time, the same rows stay: ``fit`` alone sees the whole."""
-        whole, pieces = (self.judge(component, self.table(), step) for step in (ROWS, 7))
-        assert whole.mask.tolist() == pieces.mask.tolist()
+        """Judged seven rows at a time, the same rows stay: only ``fit`` sees all of them."""
+        together, pieces = (self.judge(component, self.table(), step) for step in (ROWS, 7))
+        assert together.mask.tolist() == pieces.mask.tolist()
 
     def test_another_fit_forgets_the_first(self, component: Filter) -> None:
         """Fitted on other rows before, it judges these the same."""

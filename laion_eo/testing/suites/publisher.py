@@ -52,14 +52,14 @@ def _column(field: pa.Field, rows: int) -> pa.Array:
 class PublisherTests(ComponentTests):
     """Tests of a :class:`~laion_eo.kinds.Publisher`, which must publish to a place of the test's.
 
-    Override :meth:`published` so that the suite can look at what was published.
+    Override :meth:`published` so that the suite can inspect what was published.
     """
 
     def published(self, component: Publisher, revision: str) -> dict[str, bytes]:  # noqa: ARG002 - for subclasses
         """Return what can be found under a revision: relative paths and contents."""
         pytest.fail("override `published`: the suite must see what was published")
 
-    def test_it_is_there_whole(self, component: Publisher, tmp_path: Path) -> None:
+    def test_it_is_there_complete(self, component: Publisher, tmp_path: Path) -> None:
         """The card, and the files byte for byte, can be had under the revision.
 
         The card itself may say more than the release's: of other configurations at that place.

@@ -35,13 +35,13 @@ class RetrieverTests(ComponentTests):
         """Return the queries: float32, (n, dim), rows of length 1."""
         return random_unit(QUERIES, cls.dim, seed=1)
 
-    def test_neighbours_are_whole(self, component: Retriever) -> None:
+    def test_neighbours_are_complete(self, component: Retriever) -> None:
         """(n, k), float32 and int64, finite and descending along each row."""
         found = component.search(self.queries(), K)
         check_neighbors(component, found, QUERIES, K)
 
     def test_ids_are_rows_of_the_pool(self, component: Retriever) -> None:
-        """Ids are row numbers, and no row is found twice by one query."""
+        """Ids are row indices, and no row is found twice by one query."""
         for ids in component.search(self.queries(), K).ids:
             there = ids[ids >= 0]
             assert (there < self.rows).all()
@@ -69,7 +69,7 @@ class RetrieverTests(ComponentTests):
         """No queries give (0, k)."""
         check_neighbors(component, component.search(self.queries()[:0], K), 0, K)
 
-    def test_metadata_is_whole(self, component: Retriever) -> None:
+    def test_metadata_is_complete(self, component: Retriever) -> None:
         """``lookup`` gives a row per id with ``url`` and ``caption``, both strings."""
         ids = np.array([0, 3, 1], np.int64)
         check_lookup(component, component.lookup(ids), len(ids))
@@ -93,3 +93,7 @@ class RetrieverTests(ComponentTests):
             pytest.skip("this retriever does not know its pool's size")
         assert size.rows == self.rows
         assert size.bytes >= 0
+
+    def test_the_model_is_the_pools(self, component: Retriever) -> None:
+        """``pool_model`` knows the length of the pool's vectors, or nothing."""
+        assert component.pool_model().dim in (None, self.dim)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from laion_eo.schema import CANDIDATES, DOWNLOADS
+from laion_eo.schema import DOWNLOADED
 
 MOMENT = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -28,13 +28,7 @@ def sample_rows(
         _row(first_id + place, caption, size)
         for place, (caption, size) in enumerate(zip(captions, sizes, strict=True))
     ]
-    schema = pa.unify_schemas([CANDIDATES, _downloads()])
-    return pa.Table.from_pylist(rows, schema=schema)
-
-
-def _downloads() -> pa.Schema:
-    fields = [f.with_name("status_reason") if f.name == "reason" else f for f in DOWNLOADS]
-    return pa.schema(fields)
+    return pa.Table.from_pylist(rows, schema=DOWNLOADED)
 
 
 def _row(number: int, caption: str | None, size: tuple[int, ...]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 
 from laion_eo.component import ComponentConfig, Context
 from laion_eo.kinds import Embedder, ScoreBatch, Scorer
-from laion_eo.kinds.contract import check_table
-from laion_eo.schema import CANDIDATES, DOWNLOADS, LANGUAGES, SCORES_FIXED, VERDICTS
+from laion_eo.kinds.contract import check_columns, check_needs, check_table
+from laion_eo.schema import TAKEN
 from laion_eo.testing.colours import Colours
 from laion_eo.testing.suites.base import ComponentTests
 from laion_eo.testing.suites.rows import sample_rows
@@ -48,10 +48,13 @@ class ScorerTests(ComponentTests):
 
     def test_columns_are_new(self, component: Scorer) -> None:
         """The columns are the scorer's own: none is one that every run has."""
-        known = (CANDIDATES, DOWNLOADS, SCORES_FIXED, LANGUAGES, VERDICTS)
-        taken = {name for schema in known for name in schema.names}
-        assert component.columns.names
-        assert not taken & set(component.columns.names)
+        assert check_columns(component, component.columns).names
+        assert not TAKEN & set(component.columns.names)
+
+    def test_what_it_needs_is_there(self, component: Scorer) -> None:
+        """``needs`` names columns of the candidates and their downloads."""
+        for name in check_needs(component, component.needs()):
+            assert name in self.batch().table.column_names
 
     def test_columns_are_as_declared(self, component: Scorer) -> None:
         """N rows with exactly the declared columns and types; captions may be empty or null."""
@@ -68,13 +71,13 @@ class ScorerTests(ComponentTests):
     def test_rows_do_not_depend_on_each_other(self, component: Scorer) -> None:
         """A row's score is the same in a batch of one: the batch size is no part of the result."""
         together = component.score(self.batch()).to_pylist()
-        whole = self.batch()
+        batch = self.batch()
         for place, row in enumerate(together):
             single = ScoreBatch(
-                whole.table.slice(place, 1),
-                whole.images[place : place + 1],
-                whole.anchor_embeddings[place : place + 1],
-                whole.embedder,
+                batch.table.slice(place, 1),
+                batch.images[place : place + 1],
+                batch.anchor_embeddings[place : place + 1],
+                batch.embedder,
             )
             (alone,) = component.score(single).to_pylist()
             for name, value in row.items():

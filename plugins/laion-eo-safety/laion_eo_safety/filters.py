@@ -7,14 +7,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from laion_eo.component import ComponentConfig
-from laion_eo.errors import ConfigError
 from laion_eo.kinds import Filter
 from laion_eo.types import Verdict
-
-
-def _need(table: pa.Table, column: str, scorer: str, filter_: str) -> None:
-    if column not in table.column_names:
-        raise ConfigError(f"{filter_} needs {column!r}: add its scorer {scorer!r} to [[scorers]].")
 
 
 class NsfwThreshold(Filter):
@@ -35,13 +29,9 @@ class NsfwThreshold(Filter):
 
     config: Config
 
-    def fit(self, table: pa.Table) -> None:
-        """Make sure that the score is there.
-
-        Raises:
-            ConfigError: The run has no scorer ``nsfw``.
-        """
-        _need(table, "nsfw", "nsfw", self.name)
+    def needs(self) -> tuple[str, ...]:
+        """Return the column of the scorer ``nsfw``."""
+        return ("nsfw",)
 
     def keep(self, batch: pa.Table) -> Verdict:
         """Judge ``nsfw``."""
@@ -67,13 +57,9 @@ class NoCaptionPii(Filter):
 
     config: Config
 
-    def fit(self, table: pa.Table) -> None:
-        """Make sure that the score is there.
-
-        Raises:
-            ConfigError: The run has no scorer ``caption-pii``.
-        """
-        _need(table, "caption_pii", "caption-pii", self.name)
+    def needs(self) -> tuple[str, ...]:
+        """Return the column of the scorer ``caption-pii``."""
+        return ("caption_pii",)
 
     def keep(self, batch: pa.Table) -> Verdict:
         """Judge ``caption_pii``."""

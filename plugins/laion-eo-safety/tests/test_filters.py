@@ -36,13 +36,16 @@ class TestNoCaptionPii(FilterTests):
         assert verdict.reasons[1] == "the caption has: email, phone"
 
 
-@pytest.mark.parametrize("name", ["nsfw-threshold", "no-caption-pii"])
-def test_a_missing_scorer_is_named(
-    name: str, run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "scorer"), [("nsfw-threshold", "nsfw"), ("no-caption-pii", "caption-pii")]
+)
+def test_a_missing_scorer_is_named_before_any_work(
+    name: str, scorer: str, run_data: dict[str, JSON], registry: Registry, tmp_path: Path
 ) -> None:
     run_data["filters"].append({"use": name})
-    with pytest.raises(ConfigError, match=r"add its scorer '.*' to \[\[scorers\]\]"):
+    with pytest.raises(ConfigError, match=rf'{name} needs .*add \[\[scorers\]\] use = "{scorer}"'):
         run(run_data, tmp_path / "run", registry=registry)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_uses_all_four(run_data: dict[str, JSON], registry: Registry, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from laion_eo.component import ComponentConfig
 from laion_eo.config import Choice, RunPath
 from laion_eo.errors import ConfigError, DataError, did_you_mean
 from laion_eo.fingerprint import files_identity
-from laion_eo.kinds import KINDS, AnchorSource, Embedder
+from laion_eo.kinds import AnchorSource, Embedder
 from laion_eo.raster import read_anchor
 from laion_eo.registry import Registry
 from laion_eo.types import JSON, Anchor, Picture, SkippedAnchor
@@ -133,7 +133,8 @@ class SceneAnchors(AnchorSource):
             pixels = self._read(path, path.name).pixels
         except DataError:
             return None
-        assert pixels is not None
+        if pixels is None:  # never of a scene, but an anchor may be a text
+            return None
         if pixels.dtype != np.uint8:
             pixels = (np.clip(pixels / BRIGHT, 0, 1) * 255).astype(np.uint8)
         return np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
@@ -151,11 +152,8 @@ class SceneAnchors(AnchorSource):
     def _embedder(self) -> Embedder | None:
         if self.config.embedder is None:
             return None
-        kind = next(kind for kind in KINDS if kind.base is Embedder)
-        made = Registry.discover().create(
-            kind, self.config.embedder, self.context, "anchors.embedder"
-        )
-        assert isinstance(made, Embedder)
+        table = self.config.embedder.model_dump()
+        made = Registry.discover().build(Embedder, table, "anchors.embedder", self.context)
         made.setup()
         return made
 

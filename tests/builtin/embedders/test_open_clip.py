@@ -241,6 +241,35 @@ def test_weights_that_the_hub_does_not_give(tmp_path: Path, checkpoint: Path) ->
     line = done.stdout.strip()
     assert line.count("\n") == 0
     assert "'ViT-B-32-quickgelu' with weights 'openai'" in line
-    assert "timm/vit_base_patch32_clip_224.openai cannot be had from the Hub" in line
+    assert "timm/vit_base_patch32_clip_224.openai is unavailable from the Hub" in line
     assert "hf_secret" not in done.stdout + done.stderr
     assert done.stderr == ""  # no retries, no tracebacks
+
+
+KNOWN = """
+import sys
+from laion_eo.builtin.embedders.open_clip import OpenClip
+from laion_eo.component import Context
+from laion_eo.errors import ConfigError
+for model in ("ViT-L-14-quickgelu", "ViT-B-32", "ViT-B-23"):
+    embedder = OpenClip(OpenClip.Config(model=model), Context())
+    try:
+        embedder.check()
+        print(embedder.known_dim(), embedder.model_id)
+    except ConfigError as error:
+        print(error)
+print("torch" in sys.modules)
+"""
+
+
+def test_what_is_known_without_torch() -> None:
+    large, base, wrong, loaded = python(KNOWN, {"HF_HUB_OFFLINE": "0"}).stdout.splitlines()
+    assert large == "768 open_clip:ViT-L-14-quickgelu/openai"
+    assert base == "512 open_clip:ViT-B-32/openai"
+    assert "'ViT-B-23' with weights 'openai': open_clip has no such model. Did you mean" in wrong
+    assert loaded == "False"
+
+
+def test_a_model_that_open_clip_was_told_of_is_known_to_nobody_else(clip: OpenClip) -> None:
+    clip.check()
+    assert clip.known_dim() is None

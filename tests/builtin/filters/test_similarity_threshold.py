@@ -6,7 +6,6 @@ import pytest
 
 from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
 from laion_eo.component import Context
-from laion_eo.errors import ConfigError
 
 
 def scored(image: list[float], text: list[float]) -> pa.Table:
@@ -61,6 +60,6 @@ def test_no_rows_are_fitted_without_a_warning() -> None:
     assert judge.facts()["image_similarity"]["threshold"] is None
 
 
-def test_a_missing_score_names_its_scorer() -> None:
-    with pytest.raises(ConfigError, match="'text_similarity': add its scorer"):
-        threshold().fit(pa.table({"image_similarity": [0.5]}))
+def test_it_needs_both_similarities_frozen_or_not() -> None:
+    for judge in (threshold(), threshold(image=0.5, text=0.1)):
+        assert judge.needs() == ("image_similarity", "text_similarity")

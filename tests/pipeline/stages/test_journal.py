@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from laion_eo.pipeline.stages.journal import Journal
+from laion_eo.pipeline.stages.journal import Journal, Row
 
-ROW = {"url": "http://x/ä\n", "bytes": 3, "reason": None, "at": datetime(2026, 1, 2, tzinfo=UTC)}
+ROW: Row = {
+    "url": "http://x/ä\n",
+    "bytes": 3,
+    "reason": None,
+    "at": datetime(2026, 1, 2, tzinfo=UTC),
+}
 
 
 def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
@@ -39,4 +44,4 @@ def test_a_journal_that_is_one_torn_line_is_empty(tmp_path: Path) -> None:
 
 def test_other_values_are_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal, pytest.raises(TypeError, match="not bytes"):
-        journal.append({"content": b"x"})
+        journal.append({"content": b"x"})  # type: ignore[dict-item]

@@ -54,7 +54,7 @@ def test_shards_change_nothing(
     assert not (cut.folder / "neighbors" / ".shards").exists()
 
 
-def test_a_failed_search_goes_on_after_its_last_shard(
+def test_a_failed_search_resumes_after_its_last_shard(
     sharded: dict[str, JSON], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(sharded, tmp_path / "whole", registry=registry)
@@ -131,7 +131,7 @@ def test_what_a_worker_found_raises_its_own_floor(
     found = [stage.search_shard((shard, nothing)).neighbors for shard in (0, 0, 1)]
     high = np.ones_like(nothing)
     stage.search_shard((2, high))
-    runner.bench.close()
+    runner.workbench.close()
     np.testing.assert_array_equal(floors[0], nothing)
     np.testing.assert_array_equal(floors[1], found[0].scores[:, -1])
     np.testing.assert_array_equal(floors[2], found[0].scores[:, -1])
@@ -157,7 +157,7 @@ run(Path(sys.argv[1]), Path(sys.argv[2]), registry=Registry.discover([colours]))
 
 
 @pytest.mark.crash
-def test_a_killed_search_goes_on_after_its_last_shard(
+def test_a_killed_search_resumes_after_its_last_shard(
     sharded: dict[str, JSON], registry: Registry, tmp_path: Path
 ) -> None:
     whole = run(sharded, tmp_path / "whole", registry=registry)

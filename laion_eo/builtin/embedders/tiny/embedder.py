@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from laion_eo.builtin.embedders.tiny.model import MODEL_ID, TinyModel
+from laion_eo.builtin.embedders.tiny.backbones import PACKAGES
+from laion_eo.builtin.embedders.tiny.model import DIM, MODEL_ID, TinyModel
+from laion_eo.component import require_packages
 from laion_eo.errors import ConfigError
 from laion_eo.kinds import Embedder
 from laion_eo.types import JSON, Embeddings, Picture
@@ -25,6 +27,14 @@ class Tiny(Embedder):
     def dim(self) -> int:
         """Length of the embeddings."""
         return self._model.dim
+
+    def known_dim(self) -> int:
+        """Return the length of the embeddings."""
+        return DIM
+
+    def check(self) -> None:
+        """Raise ConfigError if a package of the extra ``demo`` is missing."""
+        require_packages(self.name, PACKAGES, "laion-eo[demo]")
 
     def setup(self) -> None:
         """Load the backbones and the projections.

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from laion_eo.builtin.embedders.tiny.backbones import ImageBackbone, TextBackbone, require
 
 MODEL_ID = "tiny-1"
+DIM = 384
+"""Length of an embedding, as the weights have it."""
 WEIGHTS = Path(__file__).with_name("tiny.safetensors")
 
 

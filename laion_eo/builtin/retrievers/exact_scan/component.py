@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -18,9 +17,12 @@ from laion_eo.builtin.retrievers.exact_scan.products import Device
 from laion_eo.builtin.retrievers.exact_scan.scan import Counts, Piece, Scanner, batches, unit
 from laion_eo.builtin.retrievers.exact_scan.topk import MAX_ROWS
 from laion_eo.builtin.retrievers.metadata import EMPTY
+from laion_eo.builtin.retrievers.pool_record import PoolRecord, read_record
 from laion_eo.builtin.retrievers.storage import Place
+from laion_eo.component import require_packages
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.kinds import (
+    PoolModel,
     PoolSize,
     RetrieverConfig,
     ShardedRetriever,
@@ -83,18 +85,29 @@ class ExactScan(ShardedRetriever):
         """Return the rows of the pool and the bytes of its vectors."""
         return PoolSize(self._pool.rows, self._pool.bytes)
 
+    @cached_property
+    def _record(self) -> PoolRecord:
+        return read_record(storage.Folder(self.config.pool))
+
+    def check(self) -> None:
+        """Open the pool: its files, their headers and its metadata.
+
+        Raises:
+            DataError: It is not a pool, or damaged, or needs a package that is not installed.
+            ConfigError: ``device`` is ``cuda``, and torch is not installed.
+        """
+        if self.config.device == "cuda":
+            require_packages(f"{self.name} on a GPU", ["torch"], "laion-eo[clip]")
+        _ = self._pool
+
+    def pool_model(self) -> PoolModel:
+        """Return the model that ``index.json`` names, and the dimension of the vectors."""
+        dims = [reader.dim for reader in self._pool.readers if reader.rows]
+        return self._record.model_of(dims[0] if dims else None)
+
     def before_re_laion(self) -> bool:
         """Tell whether the run file or the pool's ``index.json`` marks the pool so."""
-        about: JSON = {}
-        if stored := storage.Folder(self.config.pool).file("index.json"):
-            try:
-                with stored.open() as stream:
-                    about = json.load(stream)
-            except (OSError, ValueError) as error:
-                raise DataError(f"{stored}: not a pool's index.json: {error}") from None
-            if not isinstance(about, dict):
-                raise DataError(f"{stored}: not a pool's index.json: an object expected.")
-        return super().before_re_laion() or bool(about.get("before_re_laion"))
+        return super().before_re_laion() or self._record.before_re_laion
 
     def facts(self) -> dict[str, JSON]:
         """Return the share of pairs that was proven not to matter."""

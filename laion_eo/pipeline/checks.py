@@ -1,0 +1,140 @@
+"""What is checked of a whole run before any work, beyond the options of each component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from laion_eo.component import require_packages
+from laion_eo.errors import ConfigError, did_you_mean
+from laion_eo.kinds import Downloader, Embedder, Filter, PoolModel, Retriever, Scorer
+from laion_eo.kinds.contract import check_columns, check_needs
+from laion_eo.pipeline.manifest import StageRecord
+from laion_eo.pipeline.workbench import Workbench
+from laion_eo.registry import Registry
+from laion_eo.schema import DOWNLOADED, SCORED, TAKEN
+
+
+def check_chain(workbench: Workbench) -> None:
+    """Refuse a scorer or a filter whose column no earlier part of the run makes, or two make.
+
+    Raises:
+        ConfigError: The message names the part, the column, and what would make it.
+    """
+    where = workbench.run_file.name
+    owners = dict.fromkeys(TAKEN, "every run")
+    for index, scorer in enumerate(workbench.all(Scorer), 1):
+        place = f"{where}: [[scorers]] {index}: {scorer.name!r} ({scorer.provider})"
+        for name in check_needs(scorer, scorer.needs()):
+            if name not in DOWNLOADED.names:
+                near = did_you_mean(name, DOWNLOADED.names)
+                raise ConfigError(f"{place} needs {name!r}, which no download has.{near}")
+        for name in check_columns(scorer, scorer.columns).names:
+            if name in owners:
+                raise ConfigError(
+                    f"{place} makes the column {name!r}, which {owners[name]} has already."
+                )
+            owners[name] = repr(scorer.name)
+    there = {*SCORED.names, *(owners.keys() - TAKEN)}
+    for index, filter_ in enumerate(workbench.all(Filter), 1):
+        missing = [name for name in check_needs(filter_, filter_.needs()) if name not in there]
+        if missing:
+            hints = "; ".join(_hint(name, there, workbench.registry) for name in missing)
+            raise ConfigError(f"{where}: [[filters]] {index}: {filter_.name} needs {hints}.")
+
+
+def _hint(column: str, there: Iterable[str], registry: Registry) -> str:
+    """Return a column's name, and what would make it."""
+    makers = [
+        entry.cls.name
+        for entry in registry.entries
+        if issubclass(entry.cls, Scorer)
+        # A scorer whose options decide has no schema before it is built.
+        and isinstance(entry.cls.columns, pa.Schema)
+        and column in entry.cls.columns.names
+    ]
+    if makers:
+        uses = " or ".join(f'use = "{name}"' for name in makers)
+        return f"{column!r}: add [[scorers]] {uses}"
+    near = did_you_mean(column, there).rstrip("?").strip()
+    return f"{column!r}, which no installed scorer makes" + (f" ({near}?)" if near else "")
+
+
+def check_allow_list(workbench: Workbench) -> None:
+    """Refuse a pool from before Re-LAION without an allow-list or a stated reason.
+
+    Raises:
+        ConfigError: Neither is there.
+    """
+    retriever = workbench.one(Retriever)
+    listed = getattr(workbench.one(Downloader).config, "allow_list", None)
+    because = retriever.config.no_allow_list_because.strip()
+    if retriever.before_re_laion() and not listed and not because:
+        raise ConfigError(
+            f"{workbench.run_file.name}: [retriever]: the pool is marked as made before Re-LAION, "
+            "so it may link to illegal content. Give [downloader] allow_list = a Parquet table of "
+            "what is allowed (column url, md5 or sha256; Re-LAION's rows, say), or say why not: "
+            '[retriever] no_allow_list_because = "...", which is recorded.'
+        )
+
+
+def check_engine(workbench: Workbench) -> None:
+    """Refuse an engine whose package is not installed.
+
+    Raises:
+        ConfigError: The message has the command that installs it.
+    """
+    if workbench.config.engine.use == "ray":
+        require_packages(f"{workbench.run_file.name}: [engine] ray", ["ray"], "laion-eo[ray]")
+
+
+def check_pool_model(workbench: Workbench) -> None:
+    """Refuse an embedder whose vectors are not of the space of the pool's, as far as is known.
+
+    Raises:
+        ConfigError: It is another model than the pool records, or of another dimension.
+    """
+    pool = workbench.one(Retriever).pool_model()
+    embedder = workbench.one(Embedder)
+    mine = PoolModel(embedder.model_id, embedder.known_dim())
+    _check_same(workbench, pool, mine)
+
+
+def check_pool_weights(workbench: Workbench, anchors: StageRecord | None, dim: int) -> None:
+    """Refuse a pool that was made with other weights, as soon as the run's are known.
+
+    Args:
+        workbench: The run's components.
+        anchors: The record of the stage that embedded the anchors; its facts have the hash.
+        dim: Length of the anchors' vectors.
+
+    Raises:
+        ConfigError: As :func:`check_pool_model`, or the hash of the weights is another.
+    """
+    embedder = workbench.one(Embedder)
+    facts = anchors.facts.get(embedder.name, {}) if anchors else {}
+    sha256 = facts.get("weights_sha256")
+    mine = PoolModel(embedder.model_id, dim, sha256 if isinstance(sha256, str) else None)
+    _check_same(workbench, workbench.one(Retriever).pool_model(), mine)
+
+
+def _check_same(workbench: Workbench, pool: PoolModel, mine: PoolModel) -> None:
+    """Raise where pool and embedder both say something, and not the same."""
+    differs = None
+    if _differ(pool.model_id, mine.model_id) or _differ(pool.dim, mine.dim):
+        differs = f"{pool}, but [embedder] {workbench.one(Embedder).name} is {mine}"
+    elif _differ(pool.weights_sha256, mine.weights_sha256):
+        differs = (
+            f"{pool} with weights of SHA-256 {pool.weights_sha256}, but [embedder] "
+            f"{workbench.one(Embedder).name} has weights of that name with {mine.weights_sha256}"
+        )
+    if differs:
+        raise ConfigError(
+            f"{workbench.run_file.name}: the pool of [retriever] was made with {differs}. Choose "
+            "its model in [embedder], or embed the pool again with this one (laion-eo index)."
+        )
+
+
+def _differ(left: object, right: object) -> bool:
+    return left is not None and right is not None and left != right
