@@ -156,8 +156,8 @@ class TarSource(PoolSource):
             about = _about(name, archive, parts.get(".json"))
             text = _content(archive, parts.get(".txt"))
             caption = _value(about, "caption") if text is None else text.decode("utf-8", "replace")
-            path = f"{name}/{image.name}"
-            yield TarMember(path, caption, _value(about, "url"), image.offset_data, image.size)
+            url = _value(about, "url")
+            yield TarMember(f"{name}/{image.name}", caption, url, image.offset_data, image.size)
 
     def load(self, entries: Sequence[Listed]) -> Iterator[Loaded]:
         """Read the images at their offsets."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.hub_state import Fault, LoopbackHub
@@ -53,20 +54,20 @@ def test_a_device_that_is_not_there() -> None:
 def test_the_hash_of_weights_depends_on_values_and_names_only() -> None:
     torch = pytest.importorskip("torch")
 
-    class Model(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self, **weights: list[float]) -> None:
-            super().__init__()
-            for name, values in weights.items():
-                self.register_buffer(name, torch.tensor(values))
+    def model(**weights: list[float]) -> Any:
+        made = torch.nn.Module()
+        for name, values in weights.items():
+            made.register_buffer(name, torch.tensor(values))
+        return made
 
     hashes = [
-        state_sha256(model)
-        for model in (
-            Model(a=[0.5, 2.0], b=[1.0]),
-            Model(b=[1.0], a=[0.5, 2.0]),
-            Model(a=[0.5, 2.0], b=[1.0]).half(),  # exact in float16
-            Model(a=[0.5, 2.5], b=[1.0]),
-            Model(a=[0.5, 2.0], c=[1.0]),
+        state_sha256(made)
+        for made in (
+            model(a=[0.5, 2.0], b=[1.0]),
+            model(b=[1.0], a=[0.5, 2.0]),
+            model(a=[0.5, 2.0], b=[1.0]).half(),  # exact in float16
+            model(a=[0.5, 2.5], b=[1.0]),
+            model(a=[0.5, 2.0], c=[1.0]),
         )
     ]
     assert hashes[0] == hashes[1] == hashes[2]

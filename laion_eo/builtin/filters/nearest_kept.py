@@ -125,21 +125,21 @@ class NearestKept:
         by_cell = np.argsort(cells, kind="stable")
         ends = np.searchsorted(cells[by_cell], np.arange(len(self._pivots) + 1))
         for cell, kept in enumerate(self._cells):
-            who = asking[by_cell[ends[cell] : ends[cell + 1]]]
-            if kept and len(who):
-                self._compare(vectors, who, np.array(kept, dtype=np.int64))
+            probing = asking[by_cell[ends[cell] : ends[cell + 1]]]
+            if kept and len(probing):
+                self._compare(vectors, probing, np.array(kept, dtype=np.int64))
 
-    def _compare(self, vectors: NDArray[np.float32], who: Rows, kept: Rows) -> None:
+    def _compare(self, vectors: NDArray[np.float32], probing: Rows, kept: Rows) -> None:
         """Compare some vectors of the block with the members of a cell."""
-        self.compared += len(who) * len(kept)
+        self.compared += len(probing) * len(kept)
         for start in range(0, len(kept), self._limits.block):
             some = kept[start : start + self._limits.block]
-            cosines = vectors[who] @ self._unit(some).T
+            cosines = vectors[probing] @ self._unit(some).T
             nearest = cosines.argmax(axis=1)
-            best = cosines[np.arange(len(who)), nearest]
-            better = best > self._best[who]
-            self._best[who[better]] = best[better]
-            self._found[who[better]] = some[nearest[better]]
+            best = cosines[np.arange(len(probing)), nearest]
+            better = best > self._best[probing]
+            self._best[probing[better]] = best[better]
+            self._found[probing[better]] = some[nearest[better]]
 
     def _unit(self, rows: Rows) -> NDArray[np.float32]:
         vectors = self._vectors[rows].astype(np.float32)

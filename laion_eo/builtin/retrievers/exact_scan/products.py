@@ -221,8 +221,8 @@ def _to_bfloat16(exact: Any) -> tuple[Any, Any]:
     return low, torch.linalg.vector_norm(lost, dim=1)
 
 
-def _from_bfloat16_bits(bits: NDArray[np.int16]) -> Floats:
-    """Return the numbers whose bfloat16 bits these are: the upper half of a float32's."""
+def _from_bfloat16_bits(bits: NDArray[Any]) -> Floats:
+    """Return the numbers whose bfloat16 bits, int16, these are: the upper half of a float32's."""
     wide: Floats = (bits.astype(np.int32) << 16).view(np.float32)
     return wide
 

@@ -2,14 +2,14 @@
 
 Proven, because a pair is left out only where its cheap score proves that it is below a threshold
 (:mod:`~laion_eo.builtin.retrievers.exact_scan.products`), and every threshold that was used is
-checked in the end against the k-th score that was found. Thresholds come from a guess, which needs
-no proof: where one turns out to have been too high, that query is scanned again with a threshold
-that is proven by then.
+checked in the end against the k-th score that was found. The thresholds are guesses, which need no
+proof: where one turns out to have been too high, its query is scanned again with a threshold that
+is proven by then.
 
-Fast, because nearly all pairs are ruled out by one matrix product and one comparison. For that the
-threshold must be close to the k-th best score early on, so blocks are drawn at random from the
-piece: what is seen of it is a fair sample, and the best of the sample tell where the k-th best of
-the whole piece is going to be.
+Fast, because nearly all pairs are ruled out by one matrix product and one comparison. For that, a
+threshold must soon be close to the k-th best score of the piece. So blocks are drawn at random: the
+rows seen so far are a fair sample of the piece, and the best scores among them tell about where the
+k-th best of all rows is.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ class Scanner:
         """
         expected = self._k * seen / max(rows, 1)
         deviation = math.sqrt(expected * (1 - seen / max(rows, 1)))
-        rank = math.ceil(expected + self._limits.safety * deviation + 1)
+        rank = max(1, math.ceil(expected + self._limits.safety * deviation + 1))
         if rank < min(seen, self._k):
             return rank
         # The k-th of the rows seen is safe without any luck: k rows are at least as good.

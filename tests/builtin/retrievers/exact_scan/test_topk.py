@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import pairwise
 
@@ -39,6 +39,10 @@ def sorted_outright(scores: NDArray[np.float32]) -> tuple[list[int], list[float]
 
 def one_query(query: int, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Hits:
     return Hits(np.full(len(rows), query, np.int32), rows.astype(np.int32), scores)
+
+
+def hits_of(queries: Sequence[int], rows: Sequence[int], scores: Sequence[float]) -> Hits:
+    return Hits(np.array(queries, np.int32), np.array(rows, np.int32), np.array(scores, np.float32))
 
 
 @pytest.mark.parametrize("block", [1, 7, 100])
@@ -124,7 +128,7 @@ def test_nothing_added_gives_no_neighbours(threads: Executor) -> None:
 
 def test_the_bits_of_a_key() -> None:
     """As the picture in the module draws them: query, score, row."""
-    key = int(pack(Hits(np.int32([5]), np.int32([9]), np.float32([1.0])))[0])
+    key = int(pack(hits_of([5], [9], [1.0]))[0])
     assert key >> 50 == 5
     assert key & (2**18 - 1) == 9
     assert key >> 18 & (2**32 - 1) == 0b0_10000000_11111111111111111111111
@@ -140,7 +144,7 @@ def test_the_bits_of_a_key() -> None:
 )
 def test_keys_sort_as_triples_do_and_lose_nothing(triples: list[tuple[int, int, float]]) -> None:
     queries, rows, scores = zip(*triples, strict=True)
-    hits = Hits(np.int32(queries), np.int32(rows), np.float32(scores))
+    hits = hits_of(queries, rows, scores)
     keys = pack(hits)
     for before, after in zip(hits, unpack(keys), strict=True):
         np.testing.assert_array_equal(after, before)
