@@ -26,7 +26,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from laion_eo.builtin.filters.duplicates import Duplicates
-from laion_eo.builtin.filters.hamming import Places, bit_count, near_pairs
+from laion_eo.builtin.filters.hamming import Rows, bit_count, near_pairs
 from laion_eo.builtin.scorers.perceptual_hash import perceptual_hash
 from laion_eo.component import Context
 from laion_eo.images import read_image
@@ -77,7 +77,7 @@ def grouped(rows: list[dict[str, str]], web: Path) -> Pairs:
     return {(a, b) for group in groups.values() for a in group for b in group if a < b}
 
 
-def judge(hashes: Hashes, widths: Places, heights: Places) -> Verdict:
+def judge(hashes: Hashes, widths: Rows, heights: Rows) -> Verdict:
     """Run the filter over a table of these rows, its groups' file included."""
     table = pa.table(
         {
@@ -105,7 +105,7 @@ def make_hashes(rng: np.random.Generator) -> Hashes:
     return np.asarray(rng.permutation(np.unique(fresh)))
 
 
-def compare(rows: Places, hashes: Hashes) -> Pairs:
+def compare(rows: Rows, hashes: Hashes) -> Pairs:
     """Compare some rows with all others by numpy, and return the pairs, the lower place first."""
     found: Pairs = set()
     for some in range(0, len(rows), BLOCK[0]):
@@ -118,7 +118,7 @@ def compare(rows: Places, hashes: Hashes) -> Pairs:
     return found
 
 
-def check(found: Pairs, rows: Places, hashes: Hashes) -> None:
+def check(found: Pairs, rows: Rows, hashes: Hashes) -> None:
     """Stop where the pairs that ours finds for these rows are others."""
     low, high, _ = near_pairs(hashes, RADIUS)
     some = np.isin(low, rows) | np.isin(high, rows)

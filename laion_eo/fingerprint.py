@@ -1,4 +1,4 @@
-"""Names for results: a hash of everything that they depend on."""
+"""Fingerprints of results: a hash of everything that they depend on."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def fingerprint(value: JSON) -> str:
 
 
 def files_identity(paths: Iterable[Path]) -> str:
-    """Return a hash of files' names, sizes and times of change, without reading them.
+    """Return a hash of files' names, sizes and modification times, without reading them.
 
     Args:
-        paths: Existing files, in an order that does not vary.
+        paths: Existing files, always in the same order.
     """
     digest = hashlib.sha256()
     for path in paths:

@@ -1,4 +1,4 @@
-"""Reading image files as bands: GeoTIFF through rasterio, JPEG and PNG through Pillow."""
+"""Reads image files as bands: GeoTIFF with rasterio, JPEG, PNG and WebP with Pillow."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from laion_eo.types import Anchor
 GEOTIFF = (".tif", ".tiff")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 FORMATS = {"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000"}
-"""By GDAL's names of their drivers."""
+"""Names of formats, by GDAL's names of their drivers."""
 METRES_PER_DEGREE = 111_320.0
-"""Of latitude; it varies by 1 % between the equator and the poles."""
+"""Of latitude; varies by 1 % between the equator and the poles."""
 
 
 def default_scale(dtype: np.dtype[np.generic]) -> float:
-    """Return what divides values of a type to give 0..1.
+    """Return the divisor that maps values of a type to 0..1.
 
-    8-bit pictures: 255. Other integers: 10,000, the reflectance scale of Sentinel-2. Floats: 1.
+    255 for 8-bit pictures, 10,000 (Sentinel-2's scale of reflectance) for other integers, 1 for
+    floats.
     """
     if dtype == np.uint8:
         return 255.0
@@ -40,9 +41,9 @@ def read_anchor(path: Path, name: str, bands: Sequence[int], scale: float | None
     Args:
         path: A GeoTIFF, JPEG, PNG or WebP file.
         name: The anchor's id.
-        bands: 1-based numbers of the bands that are red, green and blue (or the single grey one);
-            a picture has its own three, and a GeoTIFF of one band is grey.
-        scale: What divides the values to give 0..1; by type if not given.
+        bands: 1-based numbers of the red, green and blue bands, or of a single grey one; ignored
+            for pictures, which have their own three, and for GeoTIFFs of one band, which are grey.
+        scale: Divisor that maps the values to 0..1; by type if not given.
 
     Raises:
         DataError: The file is damaged, or lacks a band.
@@ -60,10 +61,10 @@ def read_anchor(path: Path, name: str, bands: Sequence[int], scale: float | None
 def open_raster(
     source: Path | bytes, name: object, driver: Literal["GTiff", "JP2OpenJPEG"] = "GTiff"
 ) -> Iterator[Any]:
-    """Open a raster file that a stranger may have made, and say nothing while doing so.
+    """Open a third-party raster file, with GDAL's own messages silenced.
 
-    Only one of GDAL's drivers looks at it, and at no file beside it: a ``.tif`` that is in truth a
-    VRT could name any file or server.
+    Only one of GDAL's drivers may read it, and no file beside it is read: a ``.tif`` that really is
+    a VRT could name any file or server.
 
     Args:
         source: The file, or its bytes.
@@ -94,13 +95,13 @@ def open_raster(
             if isinstance(source, Path) and not source.exists():
                 raise DataError(f"{name}: no such file.") from None
             reason = " ".join(str(error.__cause__ or error).split()).replace(f"'{path}' ", "")
-            raise DataError(f"{name}: not a sound {FORMATS[driver]} ({reason}).") from None
+            raise DataError(f"{name}: damaged, or not a {FORMATS[driver]} ({reason}).") from None
 
 
 def read_bands(raster: Any, numbers: Sequence[int], name: object) -> NDArray[Any]:
-    """Read bands of an open raster; what the file marks as missing is 0.
+    """Read bands of an open raster; pixels that the file marks as missing are 0.
 
-    Like a picture's, a side longer than :data:`~laion_eo.images.MAX_SIDE` is scaled down.
+    As with pictures, a side longer than :data:`~laion_eo.images.MAX_SIDE` is scaled down.
 
     Args:
         raster: From :func:`open_raster`.
@@ -111,7 +112,7 @@ def read_bands(raster: Any, numbers: Sequence[int], name: object) -> NDArray[Any
         (bands, height, width), in the type of the file.
 
     Raises:
-        DataError: A band is lacking, or the file is too large or holds complex numbers.
+        DataError: A band is missing, or the file is too large or holds complex numbers.
     """
     from rasterio.enums import Resampling
 
@@ -136,7 +137,7 @@ def _read_geotiff(path: Path, name: str, bands: Sequence[int], scale: float | No
         names = tuple(raster.descriptions[b - 1] or f"band {b}" for b in chosen)
         lon, lat, gsd = locate(raster, raster.height / 2, raster.width / 2)
         if gsd is not None:
-            gsd *= raster.height / pixels.shape[1]  # it may have been scaled down
+            gsd *= raster.height / pixels.shape[1]  # if it was scaled down
         acquired = _acquired(raster.tags(ns="IMAGERY").get("ACQUISITIONDATETIME", ""))
     divisor = scale or default_scale(pixels.dtype)
     return Anchor(name, pixels, divisor, names, gsd, lon, lat, acquired)
@@ -145,7 +146,7 @@ def _read_geotiff(path: Path, name: str, bands: Sequence[int], scale: float | No
 def locate(
     raster: Any, row: float, column: float
 ) -> tuple[float | None, float | None, float | None]:
-    """Return where a point of an open raster lies, and how fine the raster is.
+    """Return the location of a point of an open raster, and the ground sample distance.
 
     Args:
         raster: A :class:`rasterio.DatasetReader`.
@@ -153,8 +154,8 @@ def locate(
         column: In pixels from the left edge.
 
     Returns:
-        Longitude and latitude in degrees (WGS 84), and metres per pixel; all ``None`` where the
-        raster does not say.
+        Longitude and latitude in degrees (WGS 84), and metres per pixel; all ``None`` if the raster
+        has no usable coordinates.
     """
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
@@ -168,18 +169,18 @@ def locate(
     try:
         (lon,), (lat,) = transform(raster.crs, "EPSG:4326", [x], [y])
     except (RasterioError, CPLE_BaseError, ValueError):
-        # A field's own coordinates, the Moon's: the picture is of use all the same.
+        # Local coordinates, or the Moon's: the image is useful nevertheless.
         return None, None, None
     if not (math.isfinite(lon) and math.isfinite(lat)):
         return None, None, None
     projected = raster.crs.is_projected
     unit = raster.crs.linear_units_factor[1] if projected else METRES_PER_DEGREE
-    # The height of a pixel: in degrees, its width would depend on the latitude.
+    # The height of a pixel, since in degrees its width would depend on the latitude.
     return float(lon), float(lat), math.hypot(grid.b, grid.e) * unit
 
 
 def _acquired(text: str) -> datetime | None:
-    """Read GDAL's acquisition time, which is UTC (the TIFF's own date is that of the file)."""
+    """Parse GDAL's acquisition time, in UTC; the TIFF's own date is that of the file."""
     try:
         return datetime.fromisoformat(text.strip()).replace(tzinfo=UTC)
     except ValueError:

@@ -11,7 +11,7 @@ from laion_eo.types import Picture
 
 
 class NoAugmenter(Augmenter):
-    """Each anchor is searched for as it is (section 2.2: 100 neighbours for each anchor image)."""
+    """Each anchor is one query (section 2.2: 100 neighbours for each anchor image)."""
 
     name = "none"
     summary = "each anchor as it is, as in the paper"
@@ -22,16 +22,16 @@ class NoAugmenter(Augmenter):
 
 
 class Crops(Augmenter):
-    """The image, its four corners and its middle: finds pictures of a part of the scene."""
+    """The image, its four corners and its centre: finds images of a part of the scene, too."""
 
     name = "crops"
-    summary = "the image, its four corners and its middle"
+    summary = "the image, its four corners and its centre"
 
     class Config(ComponentConfig):
         """Options.
 
         Attributes:
-            fraction: Of each side, how much a crop shows.
+            fraction: Side of a crop, as a fraction of the image's.
         """
 
         fraction: float = Field(default=0.5, gt=0, lt=1)
@@ -39,7 +39,7 @@ class Crops(Augmenter):
     config: Config
 
     def augment(self, image: Picture) -> list[Picture]:
-        """Return six views: the image, the corners row by row, the middle.
+        """Return six views: the image, its corners row by row, its centre.
 
         Args:
             image: uint8 RGB, (height, width, 3).
@@ -51,16 +51,16 @@ class Crops(Augmenter):
 
 
 class Rotations(Augmenter):
-    """The image turned by quarters: from above there is no upright, but a model has one."""
+    """The image in four rotations: a view from above has no upright, but models expect one."""
 
     name = "rotations"
-    summary = "the image turned by 0, 90, 180 and 270 degrees"
+    summary = "the image rotated by 0, 90, 180 and 270 degrees"
 
     class Config(ComponentConfig):
         """Options.
 
         Attributes:
-            mirrored: The mirror image, likewise turned, too: eight views.
+            mirrored: Add the rotations of the mirror image: eight views.
         """
 
         mirrored: bool = False
@@ -68,7 +68,7 @@ class Rotations(Augmenter):
     config: Config
 
     def augment(self, image: Picture) -> list[Picture]:
-        """Return four views or eight, each turned anticlockwise by a quarter more.
+        """Return four views or eight, each rotated anticlockwise by another quarter turn.
 
         Args:
             image: uint8 RGB, (height, width, 3).

@@ -1,4 +1,4 @@
-"""Normalizers: from reflectance to pictures like those of the web."""
+"""Normalizers: from reflectance to pictures that look like those of the web."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from laion_eo.types import Anchor, Picture
 
 
 class _PerImage(Normalizer):
-    """A normalizer that looks at one anchor at a time, as floats."""
+    """A normalizer that treats each anchor on its own, as floats."""
 
     def normalize(self, anchors: Sequence[Anchor]) -> list[Picture]:
         """Turn each anchor into uint8 RGB, (height, width, 3).
@@ -32,14 +32,14 @@ class _PerImage(Normalizer):
 
     @abstractmethod
     def _stretch(self, values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
-        """Map (bands, height, width) of a nominal 0..``scale`` to what is shown as 0..1."""
+        """Map (bands, height, width), nominally 0..``scale``, to brightness, nominally 0..1."""
 
 
 class ReflectanceGain(_PerImage):
     """The paper's normalisation (section 2.1): a gain for images that are too dark.
 
-    The mean is that of all bands together, before values above 1 are clipped; the paper does not
-    say more of it, nor how 0..1 becomes 8 bits (here: times 255, rounded).
+    The mean is taken over all bands together, before values above 1 are clipped. The paper does not
+    specify this, nor how 0..1 becomes 8 bits (here: times 255, rounded).
     """
 
     name = "reflectance-gain"
@@ -49,8 +49,8 @@ class ReflectanceGain(_PerImage):
         """Options; the defaults are the paper's.
 
         Attributes:
-            dark_below: An image whose mean reflectance is less than this gets a gain.
-            target_mean: The mean that the gain aims at.
+            dark_below: Mean reflectance below which an image gets a gain.
+            target_mean: Mean reflectance after the gain.
             max_gain: The largest gain.
         """
 
@@ -61,7 +61,7 @@ class ReflectanceGain(_PerImage):
     config: Config
 
     def _stretch(self, values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
-        # Before the division: the sum of whole numbers is exact, and so the border is sharp.
+        # Before the division: a sum of integers is exact, and so is the comparison below.
         mean = float(values.mean()) / scale
         reflectance = values / scale
         if mean >= self.config.dark_below:
@@ -71,7 +71,7 @@ class ReflectanceGain(_PerImage):
 
 
 class Percentile(_PerImage):
-    """The stretch that Earth observation pipelines use: each band between two percentiles."""
+    """The usual stretch of Earth observation: each band between two of its percentiles."""
 
     name = "percentile"
     summary = "each band stretched between two percentiles"
@@ -80,8 +80,8 @@ class Percentile(_PerImage):
         """Options.
 
         Attributes:
-            low: Percentile shown as black.
-            high: Percentile shown as white.
+            low: Percentile that becomes black.
+            high: Percentile that becomes white.
         """
 
         low: float = Field(default=2.0, ge=0, le=100)
@@ -98,16 +98,16 @@ class Percentile(_PerImage):
     def _stretch(self, values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
         bounds = np.percentile(values, [self.config.low, self.config.high], axis=(1, 2))
         low, high = bounds[:, :, None, None]
-        # A band of one value has no contrast to stretch: it is left as it is.
+        # A band of one value has no contrast to stretch, and stays as it is.
         contrast = np.where(high > low, high - low, 1.0)
         return np.where(high > low, (values - low) / contrast, values / scale)
 
 
 class NoNormalizer(_PerImage):
-    """No normalisation: 0..1 is shown as it is, for anchors that are pictures already."""
+    """No normalisation: 0..1 becomes 0..255, for anchors that are pictures already."""
 
     name = "none"
-    summary = "values shown as they are, for anchors that are pictures already"
+    summary = "values as they are, for anchors that are pictures already"
 
     def _stretch(self, values: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
         return values / scale
@@ -117,7 +117,9 @@ def _values(anchor: Anchor) -> NDArray[np.float64]:
     pixels: NDArray[Any] | None = anchor.pixels
     if pixels is None or pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
         shape = None if pixels is None else pixels.shape
-        raise DataError(f"anchor {anchor.id!r}: (1 or 3 bands, height, width) wanted, got {shape}")
+        raise DataError(
+            f"anchor {anchor.id!r}: (1 or 3 bands, height, width) expected, got {shape}"
+        )
     return np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 

@@ -1,4 +1,4 @@
-"""What the components that run models on torch share: where weights come from and where they go."""
+"""Shared by the components that run models with torch: devices, and weights from the Hub."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def pick_device(wanted: str, component: str) -> str:
 
     Args:
         wanted: ``auto`` takes a GPU where there is one, else the CPU; or torch's name of one.
-        component: Whose option it is, for the message.
+        component: The component whose option it is, for the message.
 
     Raises:
         ConfigError: There is no such device here.
@@ -29,11 +29,11 @@ def pick_device(wanted: str, component: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.zeros(1, device=wanted)
-    # AssertionError is how a torch that was built without CUDA refuses.
+    # A torch that was built without CUDA raises AssertionError.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ConfigError(
-            f"{component}: device = {wanted!r} cannot be used here: {brief(error)} "
-            'device = "auto" takes what there is.'
+            f"{component}: device = {wanted!r} is unavailable here: {brief(error)} "
+            'device = "auto" takes what is available.'
         ) from None
     return wanted
 
@@ -46,10 +46,10 @@ def hub_is_offline() -> bool:
 
 
 def hub_folder(repo: str, patterns: Sequence[str], revision: str | None = None) -> Path:
-    """Return the local folder with a model repository's files, fetching those that are not there.
+    """Return the local folder with a model repository's files, after fetching missing ones.
 
-    Without a network the files come from the Hub's cache. Where they are not cached either, this
-    ends at once: torch's model libraries would retry for most of a minute.
+    Without a network the files come from the Hub's cache. If they are not cached either, this fails
+    at once; the model libraries would retry for most of a minute.
 
     Args:
         repo: ``organization/name`` on the Hub.
@@ -57,23 +57,23 @@ def hub_folder(repo: str, patterns: Sequence[str], revision: str | None = None) 
         revision: Branch, tag or commit; the default branch by default.
 
     Raises:
-        ConfigError: The Hub does not answer or refuses, and the cache does not have the files.
+        ConfigError: The Hub does not answer or refuses, and the files are not cached.
     """
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
-    # Each major version of huggingface_hub lets another HTTP library's exceptions through.
+    # Each major version of huggingface_hub raises the exceptions of another HTTP library.
     except Exception as error:  # noqa: BLE001
         raise ConfigError(f"{repo} is unavailable from the Hub: {brief(error)}") from None
 
 
 def state_sha256(model: torch.nn.Module) -> str:
-    """Return the SHA-256 of a model's weights, as float32: the same whatever file they came in."""
+    """Return the SHA-256 of a model's weights as float32, whatever the format of their file."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        # Flat, contiguous float32 on the CPU is hashed where it lies.
+        # A flat, contiguous array is hashed without a copy.
         digest.update(tensor.detach().float().cpu().contiguous().view(-1).numpy())
     return digest.hexdigest()
 

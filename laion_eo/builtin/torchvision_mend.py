@@ -1,7 +1,7 @@
-"""Lets PyPI's torchvision be imported beside a CPU-only torch.
+"""Makes PyPI's torchvision importable with a CPU-only torch.
 
-PyPI carries torchvision built against a CUDA torch alone. Beside a CPU-only torch its compiled part
-does not load, and the import fails on the schemas of two operators that nothing here calls.
+On PyPI, torchvision is built against a CUDA torch only. With a CPU-only torch its compiled part
+does not load, and the import fails on the schemas of two operators that are never called here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 OPERATORS = ("nms", "qnms")
-_libraries: list[Any] = []  # a library's operators live as long as it does
+_libraries: list[Any] = []  # operators exist as long as their library does
 
 
 def ensure_torchvision() -> None:

@@ -1,4 +1,4 @@
-"""Pools: how pictures become something that runs can search."""
+"""Pools: how images become something that runs can search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds a FAISS index beside a pool's vectors, of a form that fits its size."""
+"""Builds a FAISS index of a pool's vectors, of a type that suits their number."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from laion_eo.errors import ConfigError
 from laion_eo.files import written_aside
 
 FLAT_ROWS = 50_000
-"""Up to here a flat index answers in milliseconds, exactly."""
+"""Up to so many rows a flat index, which is exact, answers in milliseconds."""
 SQ8_ROWS = 5_000_000
-"""Up to here one byte a number fits into memory; beyond, product quantisation."""
+"""Up to so many rows one byte per number fits into memory; beyond, product quantisation."""
 TRAIN_PER_CELL = 64
+"""Vectors per cell that an index is trained with."""
 
 
 def choose_factory(rows: int, dim: int) -> str:
-    """Return faiss's name of the index for so many rows.
+    """Return faiss's name of a type of index that suits so many rows.
 
     Examples:
         >>> choose_factory(1_000, 768), choose_factory(1_000_000, 768)
@@ -50,11 +51,11 @@ def require_faiss() -> Any:
 
 
 def build_faiss(pool: Path, factory: str | None = None) -> str:
-    """Write ``image.index`` beside ``img_emb/``; return its form.
+    """Write ``image.index`` beside ``img_emb/``, and return its type.
 
     Args:
         pool: The pool's folder.
-        factory: faiss's name of the index; chosen by size by default.
+        factory: faiss's name of a type of index; chosen by the number of rows by default.
 
     Raises:
         ConfigError: faiss is not installed.

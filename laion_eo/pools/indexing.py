@@ -1,11 +1,11 @@
-"""Embeds a pool of pictures into the layout of clip-retrieval: a pool to search in."""
+"""Embeds the images of a pool into the layout of clip-retrieval, so that runs can search it."""
 
 from __future__ import annotations
 
 import io
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,10 @@ from laion_eo.types import JSON, Embeddings, Picture
 logger = logging.getLogger("laion_eo")
 C = TypeVar("C", bound=Component)
 
-BATCH = 32
+SHARD_ROWS = 4096
+"""Images of a shard: what a killed indexing repeats at most."""
+BATCH_ROWS = 32
+"""Images that are decoded and embedded together."""
 METADATA = pa.schema(
     [
         ("image_path", pa.string()),
@@ -44,12 +47,12 @@ SKIPPED = pa.schema([("image_path", pa.string()), ("reason", pa.string())])
 
 @dataclass(frozen=True, slots=True)
 class IndexResult:
-    """What an indexing did.
+    """The outcome of an indexing.
 
     Attributes:
         folder: The pool: ``img_emb/``, ``metadata/``, ``skipped/``, ``index.json``.
-        rows: Images embedded.
-        skipped: Images that could not be read; ``skipped/`` says why.
+        rows: Number of images embedded.
+        skipped: Number of images that could not be read; ``skipped/`` gives the reasons.
         model_id: The model that embedded them.
     """
 
@@ -68,24 +71,24 @@ def index(
     *,
     downloader: Mapping[str, JSON] | None = None,
 ) -> IndexResult:
-    """Embed a pool of pictures: the Python face of ``laion-eo index``.
+    """Embed the images of a pool: ``laion-eo index`` in Python.
 
-    The pool is a folder of images, a folder of webdataset tars, or a parquet file of URLs (or a
+    The pool is a folder of images, a folder of webdataset tars, or a Parquet file of URLs (or a
     folder of such files), which are fetched. In a folder of images captions come from a table
     (``metadata.csv``, ``metadata.parquet`` or ``pairs.csv``; columns ``file`` or ``file_name``, and
-    ``caption`` or ``text``), or from a text file beside each image. A stopped indexing goes on.
+    ``caption`` or ``text``), or from a text file beside each image. A stopped indexing resumes.
 
     Args:
-        pool: The folder, or the parquet file.
-        out: Where the vectors go.
+        pool: The folder, or the Parquet file.
+        out: Folder for the vectors and their metadata.
         embedder: As a run file's ``[embedder]`` table; open-clip by default.
-        url_prefix: What the images' paths are appended to, to give URLs; ``file:`` by default.
+        url_prefix: Prefix that turns the images' paths into URLs; a ``file:`` URL by default.
         registry: Where components are found; the installed plugins by default.
         downloader: As a run file's ``[downloader]`` table; http by default.
 
     Raises:
-        ConfigError: The embedder or the downloader is wrong.
-        DataError: The pool has no images, or its table does not fit.
+        ConfigError: The embedder or the downloader is misconfigured.
+        DataError: The pool has no images, its table is unusable, or ``out`` holds other files.
     """
     registry = registry or Registry.discover()
     after_batch = registry.manager.hook.laion_eo_after_batch
@@ -98,7 +101,7 @@ def index(
         source = open_source(Path(pool), lambda: _ready(fetch, stack))
         listed = source.entries()  # before the model is loaded: an empty pool needs none
         prefix = url_prefix or f"{Path(pool).resolve().as_uri()}/"
-        return _Indexer(source, Path(out), _ready(model, stack), prefix).run(listed)
+        return Indexer(source, Path(out), _ready(model, stack), prefix).run(listed)
 
 
 def _ready(component: C, stack: ExitStack) -> C:
@@ -108,19 +111,37 @@ def _ready(component: C, stack: ExitStack) -> C:
     return component
 
 
-class _Indexer:
-    """One indexing; its unit of resumption is a shard of :data:`ROWS` listed images."""
+@dataclass(frozen=True)
+class Indexer:
+    """One indexing, which resumes after the last finished shard.
 
-    ROWS = 4096
+    Attributes:
+        source: Lists and loads the images.
+        out: Folder for the vectors and their metadata.
+        model: An embedder that is set up.
+        prefix: Prefix that turns the images' paths into URLs.
+        shard_rows: Images of a shard; a resumed indexing needs the same number.
+        batch_rows: Images that are decoded and embedded together.
+    """
 
-    def __init__(self, source: PoolSource, out: Path, model: Embedder, prefix: str) -> None:
-        self.source = source
-        self.out = out
-        self.model = model
-        self.prefix = prefix
+    source: PoolSource
+    out: Path
+    model: Embedder
+    prefix: str
+    shard_rows: int = SHARD_ROWS
+    batch_rows: int = BATCH_ROWS
 
-    def run(self, listed: list[Listed]) -> IndexResult:
-        shards = [listed[i : i + self.ROWS] for i in range(0, len(listed), self.ROWS)]
+    def run(self, listed: Sequence[Listed]) -> IndexResult:
+        """Embed all images that are listed, but for the shards that are finished.
+
+        Args:
+            listed: What the source lists.
+
+        Raises:
+            DataError: ``out`` holds files that are not of an indexing.
+        """
+        starts = range(0, len(listed), self.shard_rows)
+        shards = [listed[start : start + self.shard_rows] for start in starts]
         rows = [(entry.path, entry.caption, entry.url) for entry in listed]
         identity = [self.model.model_id, self.prefix, rows]
         self._begin(fingerprint(identity))
@@ -140,7 +161,7 @@ class _Indexer:
         return self._finish(embedded, skipped)
 
     def _begin(self, wanted: str) -> None:
-        """Clear what an indexing of other images, or with another model, left."""
+        """Remove what an indexing of other images, or with another model, left behind."""
         marker = self.out / ".done" / "fingerprint"
         if marker.is_file() and marker.read_text("utf-8") == wanted:
             return
@@ -148,7 +169,7 @@ class _Indexer:
         stale = [*self.out.glob("image.index*"), *self.out.glob("index.json.*")]  # killed ones too
         known |= {path.name for path in stale if path.suffix == WORKING}
         if not marker.parent.is_dir():
-            known = set()  # maybe a pool that somebody else made: never to be cleared
+            known = set()  # it could be a third-party pool, which is never cleared
         if self.out.exists() and (other := {path.name for path in self.out.iterdir()} - known):
             raise DataError(
                 f"{self.out}: holds {sorted(other)[0]!r}; an index needs its own folder."
@@ -161,14 +182,15 @@ class _Indexer:
             (self.out / name).mkdir(parents=True, exist_ok=True)
         write_atomically(marker, wanted.encode())
 
-    def _write(self, stem: str, shard: list[Listed], before: int, total: int) -> dict[str, int]:
-        """Embed one shard and write its three files."""
+    def _write(self, stem: str, shard: Sequence[Listed], before: int, total: int) -> dict[str, int]:
+        """Embed one shard, write its three files, and return its counts."""
         metadata: list[dict[str, JSON]] = []
         skipped: list[dict[str, JSON]] = []
         vectors: list[Embeddings] = [np.zeros((0, self.model.dim), np.float32)]
-        for start in range(0, len(shard), BATCH):
+        for start in range(0, len(shard), self.batch_rows):
+            stop = min(start + self.batch_rows, len(shard))
             batch = []
-            for entry, picture in self.source.load(shard[start : start + BATCH]):
+            for entry, picture in self.source.load(shard[start:stop]):
                 if isinstance(picture, str):
                     logger.warning("%s: skipped: %s", entry.path, picture)
                     skipped.append({"image_path": entry.path, "reason": picture})
@@ -178,7 +200,7 @@ class _Indexer:
             if batch:
                 found = self.model.embed_images([picture for _, picture in batch])
                 vectors.append(check_embeddings(self.model, found, len(batch), self.model.dim))
-            self.model.context.progress(before + min(start + BATCH, len(shard)), total)
+            self.model.context.progress(before + stop, total)
         matrix = np.concatenate(vectors).astype(np.float16)
         write_atomically(self.out / "img_emb" / f"img_emb_{stem}.npy", _npy(matrix))
         _write_table(self.out / "metadata" / f"metadata_{stem}.parquet", metadata, METADATA)

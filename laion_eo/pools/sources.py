@@ -1,4 +1,4 @@
-"""Where the pictures of a pool come from: a folder, webdataset tars, or a table of URLs."""
+"""Where the images of a pool come from: a folder, webdataset tars, or a table of URLs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from laion_eo.columns import FieldName, columns_of, find_column, require_column
 from laion_eo.errors import DataError
 from laion_eo.images import ImageError, decode_image
 from laion_eo.kinds import Downloader
@@ -26,57 +27,58 @@ logger = logging.getLogger("laion_eo")
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 TABLES = ("metadata.csv", "metadata.parquet", "pairs.csv")
-FILE_NAMES = ("file", "file_name", "image_path")
-CAPTION_NAMES = ("caption", "text", "TEXT")
-URL_NAMES = ("url", "URL")
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One picture of a pool.
+    """One image of a pool.
 
     Attributes:
-        path: Its name within the pool; a URL where it comes from one.
-        caption: Its text, if it has any.
-        url: Where it can be fetched; ``None`` if only its path is known.
-        place: For a picture in a tar: the first byte and the number of bytes.
+        path: Its name within the pool; its URL if it is to be fetched.
+        caption: Its caption, if it has one.
+        url: Its URL; ``None`` if only its path is known.
     """
 
     path: str
     caption: str | None
     url: str | None = None
-    place: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember(Listed):
+    """One image in a tar.
+
+    Attributes:
+        offset: Its first byte in the tar.
+        size: Bytes.
+    """
+
+    offset: int = 0
+    size: int = 0
 
 
 Loaded = tuple[Listed, Picture | str]
-"""A picture, or the reason why there is none."""
+"""An image, or the reason why there is none."""
 
 
 class PoolSource(ABC):
-    """Lists the pictures of a pool, and loads some of them."""
+    """Lists the images of a pool, and loads some of them."""
 
     @abstractmethod
-    def entries(self) -> list[Listed]:
-        """Return all pictures, in an order that does not vary.
+    def entries(self) -> Sequence[Listed]:
+        """Return all images, always in the same order.
 
         Raises:
-            DataError: There are none, or their table does not fit.
+            DataError: There are none, or their table is unusable.
         """
 
     @abstractmethod
     def load(self, entries: Sequence[Listed]) -> Iterator[Loaded]:
-        """Yield each entry with its picture, in order."""
-
-
-def _decoded(entry: Listed, read: Callable[[], bytes]) -> Loaded:
-    try:
-        return entry, decode_image(read())
-    except (ImageError, OSError) as error:
-        return entry, str(error)
+        """Yield each entry with its image, in order."""
 
 
 class FolderSource(PoolSource):
-    """Image files, with captions in a table or in a text file beside each.
+    """Image files, with captions in a table or in a text file beside each image.
 
     A table has a column ``file`` or ``file_name``, and ``caption`` or ``text``.
     """
@@ -85,7 +87,7 @@ class FolderSource(PoolSource):
         self._root = root
 
     def entries(self) -> list[Listed]:
-        """Return the images that the folder's table names, or else those that it holds."""
+        """Return the images that the folder's table names; without a table, all in the folder."""
         tables = [self._root / name for name in TABLES if (self._root / name).is_file()]
         found = _from_table(tables[0]) if tables else self._from_files()
         if not found:
@@ -104,16 +106,20 @@ class FolderSource(PoolSource):
 
     def load(self, entries: Sequence[Listed]) -> Iterator[Loaded]:
         """Read the files."""
-        return map(self._load, entries)
+        for entry in entries:
+            yield entry, self._load(entry)
 
-    def _load(self, entry: Listed) -> Loaded:
+    def _load(self, entry: Listed) -> Picture | str:
         if not entry.path:
-            return entry, "its row names no file"
-        # A table may come from anybody, and what it names is shown to the world.
+            return "its row names no file"
+        # A third-party table must not publish files from outside the pool.
         path = Path(os.path.relpath(self._root / entry.path, self._root))
         if path.parts[:1] == ("..",):
-            return entry, "it lies outside the pool's folder"
-        return _decoded(entry, (self._root / path).read_bytes)
+            return "it lies outside the pool's folder"
+        try:
+            return _decoded((self._root / path).read_bytes())
+        except OSError as error:
+            return str(error)
 
 
 class TarSource(PoolSource):
@@ -122,23 +128,23 @@ class TarSource(PoolSource):
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def entries(self) -> list[Listed]:
-        """Return the pictures of all tars, in the order of their names and members."""
-        found: list[Listed] = []
+    def entries(self) -> list[TarMember]:
+        """Return the images of all tars, sorted by the name of the tar, in the tar's own order."""
+        found: list[TarMember] = []
         for path in sorted(self._root.glob("*.tar")):
             try:
-                # "r:": a packed one could not be read where the listing saw its members.
+                # "r:": the members of a compressed tar cannot be read at their offsets.
                 with tarfile.open(path, "r:") as archive:
                     found += self._members(path.name, archive)
             except (tarfile.TarError, OSError) as error:
                 raise DataError(
-                    f"{path}: not a whole tar: {error}. A packed one must be unpacked first."
+                    f"{path}: incomplete, or not a tar: {error}. Decompress a compressed one first."
                 ) from None
         if not found:
             raise DataError(f"{self._root}: no images in its tars.")
         return found
 
-    def _members(self, name: str, archive: tarfile.TarFile) -> Iterator[Listed]:
+    def _members(self, name: str, archive: tarfile.TarFile) -> Iterator[TarMember]:
         samples: dict[str, dict[str, tarfile.TarInfo]] = {}
         for member in archive:
             path = PurePosixPath(member.name)
@@ -149,30 +155,32 @@ class TarSource(PoolSource):
                 continue
             about = _about(name, archive, parts.get(".json"))
             text = _content(archive, parts.get(".txt"))
-            caption = (
-                _first(about, CAPTION_NAMES) if text is None else text.decode("utf-8", "replace")
-            )
-            place = (image.offset_data, image.size)
-            yield Listed(f"{name}/{image.name}", caption, _first(about, URL_NAMES), place)
+            caption = _value(about, "caption") if text is None else text.decode("utf-8", "replace")
+            url = _value(about, "url")
+            yield TarMember(f"{name}/{image.name}", caption, url, image.offset_data, image.size)
 
     def load(self, entries: Sequence[Listed]) -> Iterator[Loaded]:
-        """Read the pictures where the listing saw them."""
-        return (_decoded(entry, lambda entry=entry: self._read(entry)) for entry in entries)  # type: ignore[misc]
+        """Read the images at their offsets."""
+        for entry in entries:
+            yield entry, self._load(entry)
 
-    def _read(self, entry: Listed) -> bytes:
-        assert entry.place is not None
-        start, size = entry.place
-        with (self._root / entry.path.partition("/")[0]).open("rb") as stream:
-            stream.seek(start)
-            return stream.read(size)
+    def _load(self, entry: Listed) -> Picture | str:
+        if not isinstance(entry, TarMember):
+            raise TypeError(f"{entry.path}: not a member of a tar")
+        try:
+            with (self._root / entry.path.partition("/")[0]).open("rb") as stream:
+                stream.seek(entry.offset)
+                return _decoded(stream.read(entry.size))
+        except OSError as error:
+            return str(error)
 
 
 class UrlSource(PoolSource):
     """Parquet files with a column of URLs, fetched by the run's downloader.
 
     Args:
-        root: One parquet file, or a folder of them.
-        downloader: Set up.
+        root: One Parquet file, or a folder of them.
+        downloader: A downloader that is set up.
     """
 
     def __init__(self, root: Path, downloader: Downloader) -> None:
@@ -193,45 +201,51 @@ class UrlSource(PoolSource):
         return [*found.values()]
 
     def load(self, entries: Sequence[Listed]) -> Iterator[Loaded]:
-        """Fetch the pictures; a URL that fails is skipped, with its status."""
-        got = {found.url: found for found in self._downloader.download([e.path for e in entries])}
+        """Fetch the images; a URL that fails is skipped, with its status."""
+        downloads = self._downloader.download([entry.path for entry in entries])
+        by_url = {download.url: download for download in downloads}
         for entry in entries:
-            found = got[entry.path]
+            found = by_url[entry.path]
             if found.status is DownloadStatus.OK and found.content is not None:
-                content = found.content
-                yield _decoded(entry, lambda content=content: content)  # type: ignore[misc]
+                yield entry, _decoded(found.content)
             else:
                 yield entry, f"{found.status}: {found.reason}"
 
 
+def _decoded(content: bytes) -> Picture | str:
+    """Return the image, or the reason why it cannot be decoded."""
+    try:
+        return decode_image(content)
+    except ImageError as error:
+        return str(error)
+
+
 def _urls(file: Path) -> Iterator[tuple[str | None, str | None]]:
-    """Yield URL and caption of each row of a parquet file."""
+    """Yield the URL and caption of each row of a Parquet file."""
     names = pq.read_schema(file).names
-    url = next((name for name in URL_NAMES if name in names), None)
-    if url is None:
-        raise DataError(f"{file}: no column 'url'; it has {', '.join(names)}.")
-    caption = next((name for name in CAPTION_NAMES if name in names), None)
-    table = pq.read_table(file, columns=[url, *([caption] if caption else [])])
+    url = require_column("url", names, file)
+    caption = find_column("caption", names)
+    table = pq.read_table(file, columns=[url, caption] if caption else [url])
     captions = table[caption] if caption else pa.nulls(len(table))
     columns = (column.cast(pa.string()).to_pylist() for column in (table[url], captions))
     yield from zip(*columns, strict=True)
 
 
 def open_source(pool: Path, downloader: Callable[[], Downloader]) -> PoolSource:
-    """Return the source of a pool, by what is there.
+    """Return the source that reads a pool, judged by its files.
 
     Args:
-        pool: A folder of images; one with ``*.tar`` files; a parquet file, or a folder of nothing
-            but parquet files, with URLs.
-        downloader: Builds the downloader, if URLs are to be fetched.
+        pool: A folder of images; a folder with ``*.tar`` files; a Parquet file with URLs, or a
+            folder of nothing but such files.
+        downloader: Builds the downloader; called only if URLs are to be fetched.
 
     Raises:
-        DataError: There is nothing of the kind.
+        DataError: The pool is none of these.
     """
     if pool.is_file() and pool.suffix == ".parquet":
         return UrlSource(pool, downloader())
     if not pool.is_dir():
-        raise DataError(f"{pool}: no such folder of images, nor a parquet file of URLs.")
+        raise DataError(f"{pool}: no such folder of images, nor a Parquet file of URLs.")
     names = [path.name for path in sorted(pool.iterdir()) if not path.name.startswith(".")]
     if any(name.endswith(".tar") for name in names):
         return TarSource(pool)
@@ -241,29 +255,29 @@ def open_source(pool: Path, downloader: Callable[[], Downloader]) -> PoolSource:
 
 
 def public_url(prefix: str, entry: Listed) -> str:
-    """Return where a picture can be fetched."""
+    """Return the URL of an image."""
     return entry.url or prefix + quote(entry.path)
 
 
 @contextmanager
 def _parquet(file: Path) -> Iterator[None]:
-    """Turn what pyarrow says of a file that is none of its own into one line."""
+    """Turn pyarrow's errors about a file that is not Parquet into one line."""
     try:
         yield
     except (pa.ArrowException, OSError) as error:
         reason = str(error).rstrip(".")
-        raise DataError(f"{file}: not a whole parquet file: {reason}.") from None
+        raise DataError(f"{file}: incomplete, or not a Parquet file: {reason}.") from None
 
 
 def _about(tar: str, archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> dict[str, JSON]:
-    """Return what a sample's JSON says; one that is damaged says nothing."""
+    """Return a sample's JSON object; a damaged one counts as empty."""
     try:
         found = json.loads(_content(archive, member) or b"{}")
     except (ValueError, RecursionError):
         found = None
     if isinstance(found, dict):
         return found
-    logger.warning("%s/%s: not a JSON object; taken as empty", tar, member and member.name)
+    logger.warning("%s/%s: not a JSON object; treated as empty", tar, member and member.name)
     return {}
 
 
@@ -272,28 +286,30 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> bytes 
     return stream.read() if stream else None
 
 
-def _first(row: dict[str, JSON], names: Sequence[str]) -> str | None:
-    return next((str(row[name]) for name in names if row.get(name)), None)
+def _value(row: dict[str, JSON], field: FieldName) -> str | None:
+    """Return the first value of a field that is not empty."""
+    return next((str(row[name]) for name in columns_of(field, row) if row[name]), None)
 
 
 def _from_table(table: Path) -> list[Listed]:
     if table.suffix == ".parquet":
         with _parquet(table):
-            rows = pq.read_table(table).to_pylist()
+            columns = pq.read_table(table)
+        names, rows = columns.column_names, columns.to_pylist()
     else:
         try:
             with table.open(newline="", encoding="utf-8") as stream:
-                rows = list(csv.DictReader(stream))
+                reader = csv.DictReader(stream)
+                rows = list(reader)
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{table}: not a CSV file in UTF-8: {error}.") from None
+        names = list(reader.fieldnames or ())
     if not rows:
         raise DataError(f"{table}: the table has no rows.")
-    file = next((name for name in FILE_NAMES if name in rows[0]), None)
-    caption = next((name for name in CAPTION_NAMES if name in rows[0]), None)
-    if file is None:
-        raise DataError(
-            f"{table}: no column {' or '.join(FILE_NAMES)}; it has {', '.join(rows[0])}."
-        )
-    texts = [row[caption] if caption else None for row in rows]
-    named = zip((str(row[file] or "") for row in rows), texts, strict=True)
-    return [Listed(name, None if text is None else str(text)) for name, text in named]
+    file = require_column("file", names, table)
+    caption = find_column("caption", names)
+    return [Listed(str(row[file] or ""), _text(row[caption] if caption else None)) for row in rows]
+
+
+def _text(value: JSON) -> str | None:
+    return None if value is None else str(value)

@@ -16,7 +16,7 @@ from laion_eo.pools.faiss_build import build_faiss, choose_factory
 from laion_eo.registry import Registry
 from laion_eo.testing import colours, random_unit, write_pool
 
-VECTORS = random_unit(4000, 32)
+VECTORS = random_unit(1000, 16)
 
 
 @pytest.mark.parametrize(
@@ -31,21 +31,30 @@ def test_the_form_fits_the_size(rows: int, factory: str) -> None:
     assert choose_factory(rows, 768) == factory
 
 
+@pytest.mark.parametrize("rows", [1_000, 1_000_000, 100_000_000])
+def test_faiss_knows_the_forms(rows: int) -> None:
+    faiss: Any = pytest.importorskip("faiss", reason="the extra `faiss` is not installed")
+    index = faiss.index_factory(768, choose_factory(rows, 768), faiss.METRIC_INNER_PRODUCT)
+    assert index.d == 768
+
+
 def test_an_odd_dimension_is_not_cut_into_codes() -> None:
     assert choose_factory(100_000_000, 767) == "IVF40000,SQ8"
 
 
-@pytest.mark.parametrize("factory", [None, "IVF16,SQ8", "OPQ16_16,IVF16,PQ16x8"])
-def test_what_is_built_is_found_in(tmp_path: Path, factory: str | None) -> None:
+@pytest.mark.parametrize(
+    ("factory", "least"), [(None, 1.0), ("IVF16,SQ8", 0.9), ("PCA8,IVF16,PQ8x4", 0.2)]
+)
+def test_what_is_built_is_found_in(tmp_path: Path, factory: str | None, least: float) -> None:
     faiss: Any = pytest.importorskip("faiss", reason="the extra `faiss` is not installed")
     pool = write_pool(tmp_path, VECTORS.astype(np.float16), shards=3)
     assert build_faiss(pool, factory) == (factory or "Flat")
-    assert faiss.read_index(str(pool / "image.index")).ntotal == 4000
+    assert faiss.read_index(str(pool / "image.index")).ntotal == 1000
     nprobe = 16 if factory else None
     config = FaissIndex.Config.model_validate({"index": str(pool), "nprobe": nprobe})
     mine = FaissIndex(config, Context())
     mine.search(VECTORS[:50], 10)
-    assert float(mine.facts()["recall_at_k"]) > (0.2 if factory and "PQ" in factory else 0.9)
+    assert least <= float(mine.facts()["recall_at_k"])
 
 
 def test_the_command_builds_an_index_that_is_searched(

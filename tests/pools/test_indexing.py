@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from interrupted import Interrupted
 from numpy.typing import NDArray
 
 from laion_eo.cli import cli
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.hookspecs import hookimpl
-from laion_eo.pools import index, indexing
+from laion_eo.kinds import Embedder
+from laion_eo.pools import index
+from laion_eo.pools.indexing import Indexer
+from laion_eo.pools.sources import open_source
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
 from laion_eo.types import Embeddings, Picture
@@ -45,29 +50,6 @@ def copy(web: Path, tmp_path: Path) -> Path:
     for file in sorted(web.glob("green0*.png")):
         (folder / file.name).write_bytes(file.read_bytes())
     return folder
-
-
-class Fails(colours.Colours):
-    """Counts the pictures it embeds, and stops the process's work after so many."""
-
-    name = "fails"
-    summary = "for tests"
-    left = 10**9
-    embedded = 0
-
-    def embed_images(self, images: Sequence[Picture]) -> Embeddings:
-        if Fails.left <= 0:
-            raise KeyboardInterrupt
-        Fails.left -= len(images)
-        Fails.embedded += len(images)
-        return super().embed_images(images)
-
-
-class FailsPlugin:
-    @staticmethod
-    @hookimpl
-    def laion_eo_embedders() -> list[type[Fails]]:
-        return [Fails]
 
 
 def test_layout_captions_and_urls(web: Path, registry: Registry, tmp_path: Path) -> None:
@@ -115,22 +97,22 @@ def test_an_unreadable_picture_is_skipped_and_listed(
     assert len(vectors_of(result.folder)) == len(metadata_of(result.folder)) == 8
 
 
-def test_a_stopped_indexing_goes_on(
-    web: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(indexing, "BATCH", 5)
-    monkeypatch.setattr(indexing._Indexer, "ROWS", 10)
-    registry = Registry.discover([FailsPlugin])
-    whole = index(web, tmp_path / "whole", {"use": "fails"}, "http://h/", registry)
-    monkeypatch.setattr(Fails, "left", 25)
-    with pytest.raises(KeyboardInterrupt):
-        index(web, tmp_path / "out", {"use": "fails"}, "http://h/", registry)
-    monkeypatch.setattr(Fails, "left", 10**9)
-    monkeypatch.setattr(Fails, "embedded", 0)
-    result = index(web, tmp_path / "out", {"use": "fails"}, "http://h/", registry)
-    assert Fails.embedded == 52 - 20  # two shards of ten were finished
-    assert result.rows == 52
-    assert content_of(result.folder) == content_of(whole.folder)
+def test_a_stopped_indexing_resumes(web: Path, tmp_path: Path) -> None:
+    source = open_source(web, lambda: pytest.fail("nothing is downloaded"))
+
+    def indexed(out: Path, limit: int) -> Interrupted:
+        model = Interrupted(limit)
+        with suppress(KeyboardInterrupt):
+            Indexer(source, out, model, "http://h/", shard_rows=10, batch_rows=5).run(
+                source.entries()
+            )
+        return model
+
+    indexed(tmp_path / "whole", 52)
+    assert indexed(tmp_path / "out", 25).embedded == 25  # in the middle of the third shard
+    assert not (tmp_path / "out" / "index.json").exists()
+    assert indexed(tmp_path / "out", 52).embedded == 52 - 20
+    assert content_of(tmp_path / "out") == content_of(tmp_path / "whole")
 
 
 def test_other_pictures_start_afresh(
@@ -145,8 +127,23 @@ def test_other_pictures_start_afresh(
     assert content_of(tmp_path / "out") == content_of(tmp_path / "other")
 
 
+class Turned(colours.Colours):
+    """Another model: the same vectors, turned around."""
+
+    name = "turned"
+    model_id = "turned-1"
+
+    def embed_images(self, images: Sequence[Picture]) -> Embeddings:
+        return -super().embed_images(images)
+
+    @staticmethod
+    @hookimpl
+    def laion_eo_embedders() -> list[type[Embedder]]:
+        return [Turned]
+
+
 def test_another_prefix_caption_or_model_starts_afresh(
-    copy: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    copy: Path, registry: Registry, tmp_path: Path
 ) -> None:
     index(copy, tmp_path / "out", COLOURS, "http://h/", registry)
     index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
@@ -155,14 +152,8 @@ def test_another_prefix_caption_or_model_starts_afresh(
     index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
     assert metadata_of(tmp_path / "out")[0]["caption"] == "a field"
     before = vectors_of(tmp_path / "out")
-    plain = colours.Colours.embed_images
-
-    def turned(self: colours.Colours, images: Sequence[Picture]) -> Embeddings:
-        return -plain(self, images)
-
-    monkeypatch.setattr(colours.Colours, "embed_images", turned)
-    monkeypatch.setattr(colours.Colours, "model_id", "turned-1")
-    index(copy, tmp_path / "out", COLOURS, "http://other/", registry)
+    turned = Registry.discover([Turned])
+    index(copy, tmp_path / "out", {"use": "turned"}, "http://other/", turned)
     np.testing.assert_array_equal(vectors_of(tmp_path / "out"), -before)
 
 
@@ -175,9 +166,7 @@ def test_a_folder_of_other_things_is_left_alone(
         index(copy, tmp_path / "out", COLOURS, registry=registry)
 
 
-def test_a_pool_that_somebody_else_made_is_left_alone(
-    copy: Path, registry: Registry, tmp_path: Path
-) -> None:
+def test_a_third_party_pool_is_left_alone(copy: Path, registry: Registry, tmp_path: Path) -> None:
     vectors = tmp_path / "out" / "img_emb" / "img_emb_0.npy"
     vectors.parent.mkdir(parents=True)
     vectors.write_bytes(b"precious")
@@ -207,9 +196,9 @@ def test_damaged_tables_are_named(copy: Path, registry: Registry, tmp_path: Path
     with pytest.raises(DataError, match=r"metadata\.csv: not a CSV file in UTF-8"):
         index(copy, tmp_path / "out", COLOURS, registry=registry)
     (copy / "metadata.csv").rename(copy / "metadata.parquet")
-    with pytest.raises(DataError, match=r"metadata\.parquet: not a whole parquet file"):
+    with pytest.raises(DataError, match=r"metadata\.parquet: incomplete, or not a Parquet file"):
         index(copy, tmp_path / "out", COLOURS, registry=registry)
-    with pytest.raises(DataError, match=r"metadata\.parquet: not a whole parquet file"):
+    with pytest.raises(DataError, match=r"metadata\.parquet: incomplete, or not a Parquet file"):
         index(copy / "metadata.parquet", tmp_path / "out", COLOURS, registry=registry)
 
 
@@ -219,7 +208,7 @@ def test_what_is_no_pool(registry: Registry, copy: Path, tmp_path: Path) -> None
         with pytest.raises(DataError, match=source.name):
             index(source, tmp_path / "out", COLOURS, registry=registry)
     (copy / "metadata.csv").write_text("picture,words\ngreen00.png,a field\n")
-    with pytest.raises(DataError, match=r"metadata\.csv: no column file .* picture, words"):
+    with pytest.raises(DataError, match=r"metadata\.csv: no column 'file' or .* picture, words"):
         index(copy, tmp_path / "out", COLOURS, registry=registry)
     with pytest.raises(ConfigError, match="no embedder named 'colour'"):
         index(copy, tmp_path / "out", {"use": "colour"}, registry=registry)

@@ -4,7 +4,7 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +12,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from interrupted import Interrupted
 
 from laion_eo.cli import cli
+from laion_eo.component import Context
 from laion_eo.errors import DataError
-from laion_eo.hookspecs import hookimpl
-from laion_eo.kinds import Embedder
-from laion_eo.pools import index, indexing
+from laion_eo.kinds import Downloader
+from laion_eo.pools import index
+from laion_eo.pools.indexing import Indexer
+from laion_eo.pools.sources import open_source
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
-from laion_eo.types import Embeddings, Picture
 
 COLOURS = {"use": "colours"}
-LOOPBACK = {"use": "http", "allow_hosts": ["127.0.0.1"], "retries": 0}
+LOOPBACK = {"use": "http", "allow_hosts": ["127.0.0.1"], "retries": 0, "delay": 0}
 
 
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -73,7 +75,7 @@ def test_tars_give_what_the_files_give(
 def test_a_truncated_tar_is_named(tars: Path, registry: Registry, tmp_path: Path) -> None:
     file = tars / "00001.tar"
     file.write_bytes(file.read_bytes()[:700])
-    with pytest.raises(DataError, match=r"00001\.tar: not a whole tar"):
+    with pytest.raises(DataError, match=r"00001\.tar: incomplete, or not a tar"):
         index(tars, tmp_path / "out", COLOURS, registry=registry)
 
 
@@ -89,10 +91,10 @@ def test_a_tar_leads_nowhere_else(
     assert (result.rows, result.skipped) == (10, 0)
 
 
-def test_a_packed_tar_is_named(tars: Path, registry: Registry, tmp_path: Path) -> None:
+def test_a_compressed_tar_is_named(tars: Path, registry: Registry, tmp_path: Path) -> None:
     file = tars / "00001.tar"
     file.write_bytes(gzip.compress(file.read_bytes()))
-    with pytest.raises(DataError, match=r"00001\.tar: not a whole tar.* unpacked first"):
+    with pytest.raises(DataError, match=r"00001\.tar: incomplete, or not a tar: .* Decompress"):
         index(tars, tmp_path / "out", COLOURS, registry=registry)
 
 
@@ -133,28 +135,8 @@ def test_a_table_without_urls(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"urls\.parquet: no column 'url'; it has key"):
         index(tmp_path / "urls.parquet", tmp_path / "out", COLOURS, registry=registry)
     (tmp_path / "urls.parquet").write_text("no parquet")
-    with pytest.raises(DataError, match=r"urls\.parquet: not a whole parquet file"):
+    with pytest.raises(DataError, match=r"urls\.parquet: incomplete, or not a Parquet file"):
         index(tmp_path / "urls.parquet", tmp_path / "out", COLOURS, registry=registry)
-
-
-class Stops(colours.Colours):
-    """Counts the pictures it embeds, and is interrupted after so many."""
-
-    name = "stops"
-    summary = "for tests"
-    left = 0
-    embedded = 0
-
-    def embed_images(self, images: Sequence[Picture]) -> Embeddings:
-        if Stops.embedded >= Stops.left:
-            raise KeyboardInterrupt
-        Stops.embedded += len(images)
-        return super().embed_images(images)
-
-    @staticmethod
-    @hookimpl
-    def laion_eo_embedders() -> list[type[Embedder]]:
-        return [Stops]
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -163,27 +145,26 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", ["tars", "urls"])
-def test_a_stopped_indexing_goes_on(
-    kind: str, tars: Path, web_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_stopped_indexing_resumes(
+    kind: str, tars: Path, web_url: str, registry: Registry, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(indexing, "BATCH", 2)
-    monkeypatch.setattr(indexing._Indexer, "ROWS", 4)
     pool = tars
     if kind == "urls":
         pool = tmp_path / "urls.parquet"
         pq.write_table(pa.table({"url": [f"{web_url}green0{i}.png" for i in range(10)]}), pool)
-    found = Registry.discover([Stops])
+    source = open_source(pool, lambda: registry.build(Downloader, LOOPBACK, "test", Context()))
 
-    def indexed(out: Path, left: int) -> None:
-        monkeypatch.setattr(Stops, "left", left)
-        monkeypatch.setattr(Stops, "embedded", 0)
-        index(pool, out, {"use": "stops"}, "http://h/", found, downloader=LOOPBACK)
+    def indexed(out: Path, limit: int) -> Interrupted:
+        model = Interrupted(limit)
+        with suppress(KeyboardInterrupt):
+            Indexer(source, out, model, "http://h/", shard_rows=4, batch_rows=2).run(
+                source.entries()
+            )
+        return model
 
     indexed(tmp_path / "whole", 10)
-    with pytest.raises(KeyboardInterrupt):
-        indexed(tmp_path / "out", 6)
-    indexed(tmp_path / "out", 10)
-    assert Stops.embedded == 10 - 4  # one shard of four was finished
+    assert indexed(tmp_path / "out", 6).embedded == 6  # in the middle of the second shard
+    assert indexed(tmp_path / "out", 10).embedded == 10 - 4
     assert content(tmp_path / "out") == content(tmp_path / "whole")
 
 

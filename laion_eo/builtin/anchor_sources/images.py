@@ -1,14 +1,15 @@
-"""Anchor source ``images``: any folder of GeoTIFF, JPEG or PNG files."""
+"""Anchor source ``images``: a folder of GeoTIFF, JPEG, PNG or WebP files."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path, PurePath
 
 from pydantic import Field, field_validator, model_validator
 
+from laion_eo.columns import require_column
 from laion_eo.component import ComponentConfig
 from laion_eo.config import RunPath
 from laion_eo.errors import DataError, did_you_mean
@@ -22,7 +23,7 @@ class FolderAnchors(AnchorSource):
     """The image files of a folder, sorted by name; a damaged one is skipped and counted."""
 
     name = "images"
-    summary = "a folder of GeoTIFF, JPEG or PNG files"
+    summary = "a folder of GeoTIFF, JPEG, PNG or WebP files"
 
     class Config(ComponentConfig):
         """Options.
@@ -30,12 +31,12 @@ class FolderAnchors(AnchorSource):
         Attributes:
             root: The folder.
             pattern: Which files, as a glob below the folder.
-            bands: 1-based band numbers in GeoTIFFs: red, green and blue, or one that is grey.
-            scale: What divides the values to give 0..1. By default 10,000 for integer GeoTIFFs
+            bands: 1-based numbers of the bands in GeoTIFFs: red, green and blue, or a grey one.
+            scale: Divisor that maps the values to 0..1. By default 10,000 for integer GeoTIFFs
                 (Sentinel-2 reflectance), 255 for 8-bit images, 1 for floats.
-            table: A CSV that lists the files, in its column ``file``; only those it lists are
-                used, in its order.
-            where: Columns of the table and the values that they may have, such as
+            table: A CSV that lists the files in its column ``file`` or ``file_name``; only these
+                are used, in this order.
+            where: Columns of the table and their allowed values, such as
                 ``{cloud_free = ["yes"]}``.
         """
 
@@ -91,11 +92,13 @@ class FolderAnchors(AnchorSource):
         try:
             with table.open(newline="", encoding="utf-8-sig") as stream:
                 reader = csv.DictReader(stream)
-                self._check_columns(table, reader.fieldnames or ())
+                columns = list(reader.fieldnames or ())
+                file = require_column("file", columns, table)
+                self._check_columns(table, columns)
                 files = [
-                    self._file(row["file"], f"{table}, line {reader.line_num}")
+                    self._file(row[file], f"{table}, line {reader.line_num}")
                     for row in reader
-                    if all(row[key] in may for key, may in self.config.where.items())
+                    if all(row[key] in allowed for key, allowed in self.config.where.items())
                 ]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             reason = getattr(error, "strerror", None) or error
@@ -104,13 +107,12 @@ class FolderAnchors(AnchorSource):
             raise DataError(f"{table}: no row has {self.config.where or 'a file'} (anchors.where).")
         return files
 
-    def _check_columns(self, table: Path, columns: object) -> None:
-        known = [str(column) for column in columns] if isinstance(columns, list) else []
-        for wanted in ("file", *self.config.where):
-            if wanted not in known:
-                near = did_you_mean(wanted, known)
+    def _check_columns(self, table: Path, columns: Sequence[str]) -> None:
+        for wanted in self.config.where:
+            if wanted not in columns:
+                near = did_you_mean(wanted, columns)
                 raise DataError(
-                    f"{table}: no column {wanted!r}.{near} It has: {', '.join(known) or 'none'}."
+                    f"{table}: no column {wanted!r}.{near} It has {', '.join(columns)}."
                 )
 
     def _file(self, name: str | None, where: str) -> Path:
@@ -122,7 +124,7 @@ class FolderAnchors(AnchorSource):
         """Yield one anchor per file.
 
         Raises:
-            DataError: The folder or the table is missing, or chooses no file.
+            DataError: The folder or the table is missing, or no file is selected.
         """
         for path in self._files:
             name = path.relative_to(self.config.root).as_posix()
@@ -136,7 +138,7 @@ class FolderAnchors(AnchorSource):
         return len(self._files)
 
     def identity(self) -> JSON:
-        """Return the files' names, sizes and times."""
+        """Return a hash of the files' names, sizes and modification times."""
         return files_identity(path for path in self._files if path.exists())
 
 

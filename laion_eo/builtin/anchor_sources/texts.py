@@ -12,7 +12,7 @@ from laion_eo.types import Anchor
 
 
 class TextAnchors(AnchorSource):
-    """Each prompt is an anchor, found through the text side of the embedder."""
+    """Each prompt is an anchor, embedded by the text side of the embedder."""
 
     name = "texts"
     summary = "prompts as anchors, for domains without a dataset"

@@ -42,13 +42,21 @@ logger = logging.getLogger("laion_eo")
 PACKAGES = ("torch", "torchvision", "open_clip", "safetensors")
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 LONGEST_STRIP = 16
-"""Pictures are resized by their short side, so one pixel by 50,000 would grow beyond memory."""
+"""Largest ratio of a picture's sides. Models resize by the short side, so that a picture of 1 by
+50,000 pixels would grow beyond memory."""
 
-# What a file that is no checkpoint makes torch, safetensors and open_clip raise.
+# What torch, safetensors and open_clip raise about a file that is not a checkpoint.
 _UNREADABLE = (
-    RuntimeError, OSError, ValueError, TypeError, LookupError, AttributeError, EOFError,
-    StopIteration, pickle.UnpicklingError,
-)  # fmt: skip
+    RuntimeError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    EOFError,
+    StopIteration,
+    pickle.UnpicklingError,
+)
 
 
 class OpenClip(Embedder):
@@ -64,11 +72,11 @@ class OpenClip(Embedder):
             model: open_clip's name. OpenAI's weights need the names that end in ``-quickgelu``.
             pretrained: open_clip's tag of weights, such as ``openai``, fetched from the Hub once;
                 or a local checkpoint, a state dict: ``weights/b32.safetensors`` starts at the run
-                file's folder, and one that lies beside the run file is ``./b32.pt``. Pictures are
-                prepared as the tag says; for a local checkpoint, as OpenAI's weights want it.
-            device: ``auto`` takes a GPU where there is one.
+                file's folder; one beside the run file is ``./b32.pt``. Pictures are prepared as the
+                tag says; for a local checkpoint, as for OpenAI's weights.
+            device: ``auto`` takes a GPU if there is one.
             dtype: ``auto`` is float16 on a GPU and float32 elsewhere.
-            batch_size: Images at a time.
+            batch_size: Images that are embedded together.
         """
 
         model: str = "ViT-L-14-quickgelu"
@@ -81,12 +89,12 @@ class OpenClip(Embedder):
 
     @property
     def model_id(self) -> str:
-        """``open_clip:MODEL/PRETRAINED``, a local checkpoint by its file name."""
+        """``open_clip:MODEL/PRETRAINED``; of a local checkpoint, the file name."""
         return f"open_clip:{self.config.model}/{Path(self.config.pretrained).name}"
 
     @property
     def dim(self) -> int:
-        """Length of the embeddings: 768 for ViT-L-14."""
+        """Dimension of the embeddings: 768 for ViT-L-14."""
         return self._dim
 
     def known_dim(self) -> int | None:
@@ -128,7 +136,7 @@ class OpenClip(Embedder):
             self._checkpoint(open_clip)
 
     def identity(self) -> JSON:
-        """Return the time and size of a local checkpoint."""
+        """Return a hash of a local checkpoint's name, size and modification time."""
         checkpoint = Path(self.config.pretrained)
         return files_identity([checkpoint]) if checkpoint.is_file() else None
 
@@ -167,7 +175,7 @@ class OpenClip(Embedder):
         logger.info("%s on %s, %s", self.model_id, self._device, self._dtype)
 
     def _checkpoint(self, open_clip: Any) -> tuple[Path, dict[str, Any]]:
-        """Return the file of the weights and how pictures are prepared for them."""
+        """Return the file of the weights, and options for how pictures are prepared for them."""
         model, pretrained = self.config.model, self.config.pretrained
         models = open_clip.list_models()
         if model not in models:
@@ -186,9 +194,9 @@ class OpenClip(Embedder):
         keys = ("mean", "std", "interpolation", "resize_mode")
         return self._from_hub(tag["hf_hub"]), {f"image_{k}": tag[k] for k in keys if k in tag}
 
-    def _from_hub(self, place: str) -> Path:
-        """Return the tag's file; ``place`` is ``organization/name/[file]``, as open_clip has it."""
-        repo, _, named = place.rpartition("/")
+    def _from_hub(self, address: str) -> Path:
+        """Return a tag's file; open_clip's ``address`` is ``organization/name/[file]``."""
+        repo, _, named = address.rpartition("/")
         try:
             for file in (named,) if named else HUB_FILES:
                 found = hub_folder(repo, [file]) / file
@@ -207,7 +215,7 @@ class OpenClip(Embedder):
     def embed_images(self, images: Sequence[Picture]) -> Embeddings:
         """Embed n uint8 RGB pictures: float32, (n, dim).
 
-        Of strips longer than 16 times their width only the middle counts.
+        Of a picture more than 16 times as long as wide, only the middle is embedded.
         """
         import torch
 
@@ -219,7 +227,7 @@ class OpenClip(Embedder):
         return np.concatenate(parts)
 
     def _prepared(self, images: Sequence[Picture]) -> Iterator[torch.Tensor]:
-        """Yield prepared batches; threads prepare the next while the model works on this one."""
+        """Yield prepared batches; threads prepare the next one while the model runs on this one."""
         import torch
 
         size = self.config.batch_size
@@ -234,15 +242,11 @@ class OpenClip(Embedder):
                 yield torch.stack(list(now))
 
     def _prepare_one(self, image: Picture) -> torch.Tensor:
-        height, width = image.shape[:2]
-        rows, columns = min(height, LONGEST_STRIP * width), min(width, LONGEST_STRIP * height)
-        top, left = (height - rows) // 2, (width - columns) // 2
-        middle = image[top : top + rows, left : left + columns]
-        prepared: torch.Tensor = self._prepare(Image.fromarray(middle))
+        prepared: torch.Tensor = self._prepare(Image.fromarray(middle_of_strip(image)))
         return prepared
 
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed n texts, cut at the model's 77 tokens: float32, (n, dim)."""
+        """Embed n texts, truncated to the model's 77 tokens: float32, (n, dim)."""
         import torch
 
         parts = [] if texts else [np.zeros((0, self.dim), np.float32)]
@@ -253,7 +257,7 @@ class OpenClip(Embedder):
         return np.concatenate(parts)
 
     def facts(self) -> dict[str, JSON]:
-        """Return model, hash of the weights (as float32), preparation, device and dtype."""
+        """Return the model, the hash of its weights (as float32), preparation, device and dtype."""
         return {
             "model_id": self.model_id,
             "weights_sha256": self._sha256,
@@ -261,6 +265,18 @@ class OpenClip(Embedder):
             "device": self._device,
             "dtype": self._dtype,
         }
+
+
+def middle_of_strip(image: Picture) -> Picture:
+    """Return a picture, or the middle of one more than :data:`LONGEST_STRIP` times as long as wide.
+
+    Args:
+        image: uint8, (height, width, 3).
+    """
+    height, width = image.shape[:2]
+    rows, columns = min(height, LONGEST_STRIP * width), min(width, LONGEST_STRIP * height)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return image[top : top + rows, left : left + columns]
 
 
 def _unit(features: torch.Tensor) -> Embeddings:
@@ -271,7 +287,7 @@ def _unit(features: torch.Tensor) -> Embeddings:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep open_clip from configuring the root logger, which doubles every later log line."""
+    """Keep open_clip from configuring the root logger, which would double every later log line."""
     root, placeholder = logging.getLogger(), logging.NullHandler()
     root.addHandler(placeholder)
     try:

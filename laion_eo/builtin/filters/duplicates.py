@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
-from laion_eo.builtin.filters.hamming import NearPairs, Places, near_pairs
+from laion_eo.builtin.filters.hamming import NearPairs, Rows, near_pairs
 from laion_eo.builtin.filters.nearest_kept import NearestKept
 from laion_eo.component import ComponentConfig
 from laion_eo.errors import ConfigError
@@ -29,10 +29,10 @@ _GROUPS = pa.schema(
 class Duplicates(Filter):
     """Keeps the best copy of each image: the largest, then the most similar, then the first.
 
-    The best copy takes its duplicates out; a duplicate takes nobody out, so that a chain of small
-    changes does not merge what is different at its ends. Every group goes to ``duplicates.parquet``
-    in the run directory: ``group`` (the kept id), ``id`` (the dropped one), ``by`` and
-    ``distance`` (bits, or 1 - cosine).
+    Only a kept image removes its duplicates, a removed one does not, so that a chain of small
+    changes does not merge different images at its ends. Every group is written to
+    ``duplicates.parquet`` in the run directory: ``group`` (the id that is kept), ``id`` (the one
+    that is dropped), ``by`` (what they were matched on) and ``distance`` (bits, or 1 - cosine).
     """
 
     name = "duplicates"
@@ -42,11 +42,11 @@ class Duplicates(Filter):
         """Options.
 
         Attributes:
-            by: What makes two rows the same, each judged on its own. ``perceptual_hash`` and
+            by: What duplicates are matched on; any of these is enough. ``perceptual_hash`` and
                 ``embedding`` need the scorers of these names.
-            bits: Bits of 64 by which the perceptual hashes of one picture may differ.
-            cosine: Least cosine of the embeddings of one picture. Up to 32,768 rows every copy is
-                found; of more, all but a few in a thousand (``nearest_kept.py``).
+            bits: Bits, of 64, in which the perceptual hashes of two copies may differ.
+            cosine: Least cosine between the embeddings of two copies. Up to 32,768 rows every copy
+                is found; beyond that, all but a few in a thousand (``nearest_kept.py``).
         """
 
         by: tuple[Key, ...] = ("url", "sha256")
@@ -60,7 +60,7 @@ class Duplicates(Filter):
         return (*self.config.by, "width", "height", "fast_similarity")
 
     def fit(self, table: pa.Table) -> None:
-        """Find the groups, and choose what stays of each."""
+        """Find the groups, and choose which row of each is kept."""
         for name in self.config.by:
             if name not in table.column_names:
                 scorer = name.replace("_", "-")
@@ -70,21 +70,21 @@ class Duplicates(Filter):
         ids = table["id"].to_pylist()
         self._reasons: dict[int, str] = {}
         rows = []
-        for place in order.tolist():
-            twin = next(filter(None, (likeness.twin(place) for likeness in likenesses)), None)
+        for row in order.tolist():
+            twin = next(filter(None, (likeness.twin(row) for likeness in likenesses)), None)
             if twin is None:
                 for likeness in likenesses:
-                    likeness.keep(place)
+                    likeness.keep(row)
                 continue
-            keeper, row = ids[twin.place], ids[place]
-            self._reasons[row] = twin.reason(keeper)
-            rows.append((keeper, row, twin.by, twin.distance))
+            kept, dropped = ids[twin.row], ids[row]
+            self._reasons[dropped] = twin.reason(kept)
+            rows.append((kept, dropped, twin.by, twin.distance))
         self._facts = {"groups": len({row[0] for row in rows}), "dropped": len(rows)}
         if self.context.work_dir:
             columns = list(zip(*rows, strict=True)) or [()] * len(_GROUPS)
             pq.write_table(pa.table(columns, schema=_GROUPS), self.context.work_dir / GROUPS)
 
-    def _likeness(self, name: Key, column: pa.ChunkedArray, order: Places) -> _Likeness:
+    def _likeness(self, name: Key, column: pa.ChunkedArray, order: Rows) -> _Likeness:
         if name == "embedding":
             return _Vectors(column, order, self.config.cosine)
         encoded = column.combine_chunks().dictionary_encode()
@@ -96,17 +96,17 @@ class Duplicates(Filter):
         return _Values(name, codes, (none, none, np.zeros(0, dtype=np.uint8)))
 
     def keep(self, batch: pa.Table) -> Verdict:
-        """Judge the rows' ids."""
+        """Keep the rows that are not duplicates; rows are matched on ``id``."""
         reasons = [self._reasons.get(row, "") for row in batch["id"].to_pylist()]
         return Verdict(np.array([not reason for reason in reasons], dtype=bool), reasons)
 
     def facts(self) -> dict[str, JSON]:
-        """Return the number of groups, and of rows dropped from them."""
+        """Return the number of groups, and of rows that are dropped from them."""
         return dict(self._facts)
 
 
-def best_first(table: pa.Table) -> Places:
-    """Return the places of the rows, the best copy first: largest, most similar, first.
+def best_first(table: pa.Table) -> Rows:
+    """Return the row indices, the best copy first: the largest, the most similar, the first.
 
     Args:
         table: With ``width``, ``height``, and ``image_similarity`` or ``fast_similarity``.
@@ -120,53 +120,55 @@ def best_first(table: pa.Table) -> Places:
 
 @dataclass(frozen=True, slots=True)
 class _Twin:
-    """The kept row that a row is a copy of: its place, by which key, how far away."""
+    """The kept row that a row is a copy of: its index, what they are matched on, their distance."""
 
-    place: int
+    row: int
     by: Key
     distance: float
 
-    def reason(self, keeper: int) -> str:
+    def reason(self, kept: int) -> str:
         if self.by == "perceptual_hash":
-            return f"{self.distance:.0f} bits of the perceptual hash from id {keeper}"
+            return f"{self.distance:.0f} bits of the perceptual hash from id {kept}"
         if self.by == "embedding":
-            return f"cosine {1 - self.distance:.4f} to id {keeper}"
-        return f"same {self.by} as id {keeper}"
+            return f"cosine {1 - self.distance:.4f} to id {kept}"
+        return f"same {self.by} as id {kept}"
 
 
 class _Likeness(Protocol):
-    """What one key makes the same."""
+    """Which rows are copies of each other, judged by one key."""
 
-    def twin(self, place: int) -> _Twin | None:
+    def twin(self, row: int) -> _Twin | None:
         """Return the nearest kept row that this one is a copy of."""
 
-    def keep(self, place: int) -> None:
-        """Note that this row is kept."""
+    def keep(self, row: int) -> None:
+        """Record that this row is kept."""
 
 
 class _Values:
-    """Rows of one value are the same, and those of values that are near each other.
+    """Rows with equal values are copies, and so are rows with values near each other.
 
     Args:
         by: The key.
-        codes: int64, (rows,): the number of each row's value; -1 is like nothing.
-        near: (pairs,) each: numbers of values that are near, those of the others, at which distance
+        codes: int64, (rows,): the code of each row's value; -1 for a row that has none.
+        near: (pairs,) each: the codes of pairs of values near each other, and their distances.
     """
 
-    def __init__(self, by: Key, codes: Places, near: NearPairs) -> None:
+    def __init__(self, by: Key, codes: Rows, near: NearPairs) -> None:
         first, second, distance = near
         self._by = by
         self._codes = codes
         values = int(codes.max(initial=-1)) + 1
         self._kept = np.full(values, -1, dtype=np.int64)
+        # Each pair both ways, sorted by its first code: the values near value i are those between
+        # starts[i] and starts[i + 1].
         both = np.concatenate([first, second])
         order = np.argsort(both, kind="stable")
         self._near = np.concatenate([second, first])[order]
         self._distance = np.concatenate([distance, distance])[order].astype(np.float64)
         self._starts = np.searchsorted(both[order], np.arange(values + 1))
 
-    def twin(self, place: int) -> _Twin | None:
-        code = self._codes[place]
+    def twin(self, row: int) -> _Twin | None:
+        code = self._codes[row]
         if code < 0:
             return None
         if self._kept[code] >= 0:
@@ -174,48 +176,48 @@ class _Values:
         some = slice(self._starts[code], self._starts[code + 1])
         if some.start == some.stop:
             return None
-        keepers = self._kept[self._near[some]]
-        distance = np.where(keepers >= 0, self._distance[some], np.inf)
+        kept = self._kept[self._near[some]]
+        distance = np.where(kept >= 0, self._distance[some], np.inf)
         nearest = int(np.argmin(distance))
         if np.isinf(distance[nearest]):
             return None
-        return _Twin(int(keepers[nearest]), self._by, float(distance[nearest]))
+        return _Twin(int(kept[nearest]), self._by, float(distance[nearest]))
 
-    def keep(self, place: int) -> None:
-        code = self._codes[place]
+    def keep(self, row: int) -> None:
+        code = self._codes[row]
         if code >= 0 and self._kept[code] < 0:
-            self._kept[code] = place
+            self._kept[code] = row
 
 
 class _Vectors:
-    """Rows of near embeddings are the same; a row without one is like nothing.
+    """Rows with embeddings near each other are copies; a row without one is a copy of none.
 
     Args:
-        column: Lists of numbers, null among them.
-        order: The places, best first.
-        cosine: Least cosine of two copies.
+        column: Lists of numbers; null where a row has no embedding.
+        order: The row indices, best first.
+        cosine: Least cosine between two copies.
     """
 
-    def __init__(self, column: pa.ChunkedArray, order: Places, cosine: float) -> None:
+    def __init__(self, column: pa.ChunkedArray, order: Rows, cosine: float) -> None:
         vectors = _matrix(column)
-        self._there: NDArray[np.bool_] = np.asarray(vectors.any(axis=1))
-        self._kept = NearestKept(vectors, order[self._there[order]], cosine)
+        self._has_vector: NDArray[np.bool_] = np.asarray(vectors.any(axis=1))
+        self._kept = NearestKept(vectors, order[self._has_vector[order]], cosine)
 
-    def twin(self, place: int) -> _Twin | None:
-        found = self._kept.nearest(place) if self._there[place] else None
-        return found and _Twin(found[0], "embedding", 1.0 - found[1])
+    def twin(self, row: int) -> _Twin | None:
+        found = self._kept.nearest(row) if self._has_vector[row] else None
+        return None if found is None else _Twin(found[0], "embedding", 1.0 - found[1])
 
-    def keep(self, place: int) -> None:
-        if self._there[place]:
-            self._kept.keep(place)
+    def keep(self, row: int) -> None:
+        if self._has_vector[row]:
+            self._kept.keep(row)
 
 
 def _matrix(column: pa.ChunkedArray) -> NDArray[np.float16]:
-    """Return the lists as rows, zeros where there is none."""
+    """Return the lists as the rows of a matrix; zeros where there is none."""
     lengths = pc.list_value_length(column)
     matrix = np.zeros((len(column), pc.max(lengths).as_py() or 0), dtype=np.float16)
     start = 0
-    for chunk in column.chunks:  # all chunks in one array could be too long for its offsets
+    for chunk in column.chunks:  # joined, they could have too many numbers for 32-bit offsets
         rows = start + np.flatnonzero(chunk.is_valid().to_numpy(zero_copy_only=False))
         flat = chunk.drop_null().flatten().to_numpy(zero_copy_only=False)
         matrix[rows] = flat.reshape(len(rows), matrix.shape[1])

@@ -1,15 +1,22 @@
 """The nearest of the vectors kept so far, without comparing all pairs.
 
-Vectors come one after the other, the best first; each is asked whether a kept one is near it, and
-kept or not. A few of them, none near another, are drawn as pivots; every kept vector lies in the
-cell of its nearest pivot, and a vector is compared with what the cells of its nearest pivots hold.
-For n vectors there are about 2 √n cells, so that the work grows as n √n; up to :data:`EXACT_ROWS`
-vectors there is one cell, which is exact. What dense places cost stays small, since of a hundred
-thousand copies one is kept, and pairs are never listed.
+Vectors come one after another, the best first. For each the caller asks which kept vector is the
+nearest, if any is near, and then keeps the new one or not.
+
+Up to :data:`EXACT_ROWS` vectors, each is compared with all that are kept, which is exact. Beyond
+that, about 2 √n of the vectors, none of them near another, are drawn as pivots. Every kept vector
+belongs to the cell of its nearest pivot, and a vector is compared with the members of the cells of
+its nearest pivots only. A near vector is missed where its cell is not among these; of copies, which
+have nearly the same nearest pivots, that is a few in a thousand.
+
+Fast, because vectors are compared a block at a time, by matrix products; with 2 √n cells of about
+√n / 2 members the work grows as n √n. Crowds cost little: of a hundred thousand copies one is kept,
+and pairs are never listed.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import isqrt
 from typing import TypeAlias
 
@@ -17,104 +24,137 @@ import numpy as np
 from numpy.typing import NDArray
 
 EXACT_ROWS = 32_768
-"""So many vectors are compared with every kept one."""
-PROBES = 16
-"""Cells that a vector is compared with, where there are more."""
-BLOCK = 4096
-"""Vectors compared at a time: among each other, and with what was kept before them."""
 Vectors: TypeAlias = NDArray[np.float16] | NDArray[np.float32]
-Places: TypeAlias = NDArray[np.int64]
+Rows: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is compared.
+
+    Attributes:
+        exact_rows: Up to so many vectors, each is compared with every kept one.
+        probes: Cells that a vector is compared with, where there are more.
+        block: Vectors that are compared together: with each other, and with what was kept before.
+    """
+
+    exact_rows: int = EXACT_ROWS
+    probes: int = 16
+    block: int = 4096
+
+
+LIMITS = Limits()
 
 
 class NearestKept:
-    """Kept vectors, found by their nearness.
+    """Kept vectors, searched by nearness.
 
     Args:
         vectors: float16 or float32, (rows, dim).
-        order: int64, (n,): the rows that will be asked about, in this order; none of length 0.
+        order: int64, (n,): the row indices that will be asked about, in this order; none of a
+            vector of length 0.
         cosine: Least cosine that counts as near.
+        limits: How much is compared.
+
+    Attributes:
+        compared: Pairs of a vector and a kept one of an earlier block that were compared.
     """
 
-    def __init__(self, vectors: Vectors, order: Places, cosine: float) -> None:
+    def __init__(
+        self, vectors: Vectors, order: Rows, cosine: float, limits: Limits = LIMITS
+    ) -> None:
         self._vectors = vectors
         self._order = order
         self._cosine = cosine
-        self._rank = np.full(len(vectors), -1, dtype=np.int64)
-        self._rank[order] = np.arange(len(order))
+        self._limits = limits
+        self._position = np.full(len(vectors), -1, dtype=np.int64)
+        self._position[order] = np.arange(len(order))
         self._pivots = self._draw_pivots()
         self._cells: list[list[int]] = [[] for _ in self._pivots]
         self._block = -1
+        self.compared = 0
 
-    def nearest(self, place: int) -> tuple[int, float] | None:
-        """Return the kept place that is nearest to this one, and the cosine; ``None``: none near.
+    def nearest(self, row: int) -> tuple[int, float] | None:
+        """Return the kept row that is nearest to this one, and their cosine.
 
         Args:
-            place: Not before the last one that was asked about, in the order.
+            row: Row index; in the order, not before the last one that was asked about.
+
+        Returns:
+            ``None`` if no kept row is near.
         """
-        number = self._enter(place)
-        here = np.where(self._kept[:number], self._inside[number, :number], -1.0)
-        found, cosine = int(self._found[number]), float(self._best[number])
-        if len(here) and here.max() > cosine:
-            nearest = int(here.argmax())
-            found, cosine = int(self._places[nearest]), float(here[nearest])
+        here = self._enter(row)
+        # Of this block, only what was kept counts; of earlier blocks the best is known already.
+        cosines = np.where(self._kept[:here], self._inside[here, :here], -1.0)
+        found, cosine = int(self._found[here]), float(self._best[here])
+        if len(cosines) and cosines.max() > cosine:
+            nearest = int(cosines.argmax())
+            found, cosine = int(self._rows[nearest]), float(cosines[nearest])
         return (found, cosine) if cosine >= self._cosine else None
 
-    def keep(self, place: int) -> None:
-        """Keep this place; not before the last one that was asked about."""
-        number = self._enter(place)
-        self._kept[number] = True
-        self._cells[self._home[number]].append(place)
+    def keep(self, row: int) -> None:
+        """Keep this row; in the order, not before the last one that was asked about."""
+        here = self._enter(row)
+        self._kept[here] = True
+        self._cells[self._home[here]].append(row)
 
-    def _enter(self, place: int) -> int:
-        """Return the place's number in its block, after preparing that block."""
-        block, number = divmod(int(self._rank[place]), BLOCK)
+    def _enter(self, row: int) -> int:
+        """Return the row's position in its block, after preparing that block."""
+        block, here = divmod(int(self._position[row]), self._limits.block)
         if block != self._block:
             self._block = block
-            self._prepare(self._order[block * BLOCK : (block + 1) * BLOCK])
-        return number
+            start = block * self._limits.block
+            self._prepare(self._order[start : start + self._limits.block])
+        return here
 
-    def _prepare(self, places: Places) -> None:
-        rows = self._unit(places)
-        self._places = places
-        self._kept = np.zeros(len(places), dtype=bool)
-        self._inside = rows @ rows.T
-        nearness = rows @ self._pivots.T
+    def _prepare(self, rows: Rows) -> None:
+        """Compare a block with itself, and with the cells of each vector's nearest pivots."""
+        vectors = self._unit(rows)
+        self._rows = rows
+        self._kept = np.zeros(len(rows), dtype=bool)
+        self._inside = vectors @ vectors.T
+        nearness = vectors @ self._pivots.T
         self._home = nearness.argmax(axis=1)
-        self._best = np.full(len(places), -1.0, dtype=np.float32)
-        self._found = np.full(len(places), -1, dtype=np.int64)
-        probed = np.argpartition(-nearness, min(PROBES, len(self._pivots)) - 1, axis=1)[:, :PROBES]
-        asking, cell = np.repeat(np.arange(len(places)), probed.shape[1]), probed.ravel()
-        by_cell = np.argsort(cell, kind="stable")
-        ends = np.searchsorted(cell[by_cell], np.arange(len(self._pivots) + 1))
-        for number, kept in enumerate(self._cells):
-            who = asking[by_cell[ends[number] : ends[number + 1]]]
-            if kept and len(who):
-                self._compare(rows, who, np.array(kept, dtype=np.int64))
+        self._best = np.full(len(rows), -1.0, dtype=np.float32)
+        self._found = np.full(len(rows), -1, dtype=np.int64)
+        # (vector, cell) for the nearest pivots of each vector, sorted by cell, so that each cell is
+        # compared with all vectors that probe it in one matrix product.
+        probes = min(self._limits.probes, len(self._pivots))
+        probed = np.argpartition(-nearness, probes - 1, axis=1)[:, :probes]
+        asking, cells = np.repeat(np.arange(len(rows)), probes), probed.ravel()
+        by_cell = np.argsort(cells, kind="stable")
+        ends = np.searchsorted(cells[by_cell], np.arange(len(self._pivots) + 1))
+        for cell, kept in enumerate(self._cells):
+            probing = asking[by_cell[ends[cell] : ends[cell + 1]]]
+            if kept and len(probing):
+                self._compare(vectors, probing, np.array(kept, dtype=np.int64))
 
-    def _compare(self, rows: NDArray[np.float32], who: Places, kept: Places) -> None:
-        """Compare some rows of the block with what a cell holds."""
-        for start in range(0, len(kept), BLOCK):
-            some = kept[start : start + BLOCK]
-            cosines = rows[who] @ self._unit(some).T
+    def _compare(self, vectors: NDArray[np.float32], probing: Rows, kept: Rows) -> None:
+        """Compare some vectors of the block with the members of a cell."""
+        self.compared += len(probing) * len(kept)
+        for start in range(0, len(kept), self._limits.block):
+            some = kept[start : start + self._limits.block]
+            cosines = vectors[probing] @ self._unit(some).T
             nearest = cosines.argmax(axis=1)
-            best = cosines[np.arange(len(who)), nearest]
-            better = best > self._best[who]
-            self._best[who[better]] = best[better]
-            self._found[who[better]] = some[nearest[better]]
+            best = cosines[np.arange(len(probing)), nearest]
+            better = best > self._best[probing]
+            self._best[probing[better]] = best[better]
+            self._found[probing[better]] = some[nearest[better]]
 
-    def _unit(self, places: Places) -> NDArray[np.float32]:
-        rows = self._vectors[places].astype(np.float32)
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+    def _unit(self, rows: Rows) -> NDArray[np.float32]:
+        vectors = self._vectors[rows].astype(np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / lengths, dtype=np.float32)
 
     def _draw_pivots(self) -> NDArray[np.float32]:
         rows = len(self._order)
-        count = 1 if rows <= EXACT_ROWS else 2 * isqrt(rows)
+        count = 1 if rows <= self._limits.exact_rows else 2 * isqrt(rows)
         drawn = np.random.default_rng(0).choice(rows, min(rows, count), replace=False)
         pivots = self._unit(self._order[np.sort(drawn)])
-        # Two pivots in one dense place would part copies from each other.
+        # Of pivots that are near each other one stays: two in one crowd would part its copies.
         near = np.triu(pivots @ pivots.T >= self._cosine, k=1)
         apart = np.ones(len(pivots), dtype=bool)
-        for number in range(len(pivots)):
-            if apart[number]:
-                apart &= ~near[number]
+        for pivot in range(len(pivots)):
+            if apart[pivot]:
+                apart &= ~near[pivot]
         return pivots[apart]

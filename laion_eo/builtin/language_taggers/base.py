@@ -1,4 +1,4 @@
-"""What the built-in language taggers share."""
+"""The base class of the built-in language taggers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from laion_eo.types import LanguageTags
 
 
 def has_letters(text: str) -> bool:
-    """Tell whether a text has anything that could have a language."""
+    """Return whether a text has letters, without which it has no language."""
     return any(character.isalpha() for character in text)
 
 
 class OfLetters(LanguageTagger):
-    """A tagger that is asked only about texts with letters; the others have no language."""
+    """A tagger of texts with letters; the others have no language."""
 
     def tag(self, texts: Sequence[str]) -> LanguageTags:
-        """Tag n texts, empty and meaningless ones among them."""
+        """Tag n texts, which may be empty or have no letters."""
         codes: list[str | None] = [None] * len(texts)
         scores = np.zeros(len(texts), dtype=np.float32)
-        # Line breaks end a text for fastText, and mean nothing in a caption.
+        # Line breaks mean nothing in a caption, but end the text for fastText.
         asked = {i: " ".join(text.split()) for i, text in enumerate(texts) if has_letters(text)}
         found = self._detect(list(asked.values()))
-        for place, (code, score) in zip(asked, found, strict=True):
-            codes[place], scores[place] = code, score
+        for i, (code, score) in zip(asked, found, strict=True):
+            codes[i], scores[i] = code, score
         return LanguageTags(codes, scores)
 
     @abstractmethod

@@ -24,7 +24,7 @@ from laion_eo.errors import ConfigError
 from laion_eo.fingerprint import files_identity
 from laion_eo.types import JSON
 
-# What a folder that holds no model makes transformers raise.
+# What transformers raises about a folder without a model.
 _UNREADABLE = (ConfigError, OSError, ValueError, TypeError, LookupError, RuntimeError)
 PACKAGES = ("torch", "safetensors", "transformers")
 HUB_FILES = ("*.json", "*.safetensors", "*.model")
@@ -43,9 +43,9 @@ class XlmRoberta(OfLetters):
             model: Name on the Hub, or a local folder that ``save_pretrained`` wrote
                 (``models/xlmr`` starts at the run file's folder; one beside it is ``./xlmr``).
             revision: Revision on the Hub.
-            batch_size: Texts at a time.
-            max_tokens: Longer texts are cut.
-            device: ``auto`` takes a GPU where there is one.
+            batch_size: Texts that are tagged together.
+            max_tokens: Tokens to which longer texts are truncated.
+            device: ``auto`` takes a GPU if there is one.
         """
 
         model: NameOrRunPath = "papluca/xlm-roberta-base-language-detection"
@@ -57,7 +57,7 @@ class XlmRoberta(OfLetters):
     config: Config
 
     def identity(self) -> JSON:
-        """Return the times and sizes of a local model's files."""
+        """Return a hash of the names, sizes and modification times of a local model's files."""
         folder = Path(self.config.model)
         return files_identity(sorted(folder.iterdir())) if folder.is_dir() else None
 
@@ -88,13 +88,13 @@ class XlmRoberta(OfLetters):
         """Load tokenizer and model.
 
         Raises:
-            ConfigError: transformers is not installed, or model or device is unavailable.
+            ConfigError: transformers is not installed, or the model or the device is unavailable.
         """
         try:
-            import torch  # noqa: F401 - without it, transformers fails only when it loads a model
+            import torch  # noqa: F401 - without it, transformers fails only on loading a model
             from safetensors import SafetensorError
 
-            # transformers does without torchvision, but not with one that cannot be imported.
+            # transformers works without torchvision, but not with one that fails to import.
             if find_spec("torchvision"):
                 ensure_torchvision()
             from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -124,13 +124,13 @@ class XlmRoberta(OfLetters):
     def _detect(self, texts: list[str]) -> list[tuple[str, float]]:
         import torch
 
-        # Texts of like length share a batch, so that little of it is padding.
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        # Texts of similar length share a batch, so that little of it is padding.
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         found: list[tuple[str, float]] = [("", 0.0)] * len(texts)
         for start in range(0, len(order), self.config.batch_size):
-            places = order[start : start + self.config.batch_size]
+            batch = order[start : start + self.config.batch_size]
             inputs = self._tokenizer(
-                [texts[place] for place in places],
+                [texts[i] for i in batch],
                 padding=True,
                 truncation=True,
                 max_length=self.config.max_tokens,
@@ -139,14 +139,13 @@ class XlmRoberta(OfLetters):
             with torch.inference_mode():
                 chances = self._model(**inputs).logits.float().softmax(-1).max(-1)
             labels = self._model.config.id2label
-            for place, score, label in zip(
-                places, chances.values.tolist(), chances.indices.tolist(), strict=True
-            ):
-                found[place] = (labels[label], score)
+            scores, indices = chances.values.tolist(), chances.indices.tolist()
+            for i, score, label in zip(batch, scores, indices, strict=True):
+                found[i] = (labels[label], score)
         return found
 
     def facts(self) -> dict[str, JSON]:
-        """Return the model's name, revision (a commit, from the Hub) and hash, and the device."""
+        """Return the model's name, revision (from the Hub: a commit) and hash, and the device."""
         return {
             "model": self.config.model,
             "revision": self._folder_name,
@@ -157,7 +156,7 @@ class XlmRoberta(OfLetters):
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """Keep transformers from drawing its own bars and from giving advice while it loads."""
+    """Keep transformers from showing progress bars and advice while it loads a model."""
     from transformers.utils import logging
 
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""Retriever ``faiss``: an index folder of clip-retrieval, in any of its forms."""
+"""Retriever ``faiss``: an index folder of clip-retrieval, in any of its formats."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from laion_eo.kinds import PoolModel, PoolSize, Retriever, RetrieverConfig, no_n
 from laion_eo.types import JSON, Embeddings, Neighbors
 
 BATCH = 256
-"""Anchors searched for at a time."""
+"""Anchors that are searched together."""
 KNOWN_ROWS = 32
-"""Rows of the index that must find themselves."""
+"""Rows of the index that are searched for, and should be found."""
 NEAR = 0.98
-"""Cosine of a row to what it finds, at least: itself, or a copy."""
+"""Least cosine of such a row to its nearest neighbour: itself, or a copy."""
 
 
 class FaissIndex(Retriever):
-    """Approximate search; what the approximation costs is measured where the vectors are there too.
+    """Approximate search; its recall is measured where the vectors are in the folder, too.
 
     The index must be by inner product over vectors of length 1. The search is refused if the index
-    and its metadata differ in rows, or if its own rows do not find themselves.
+    and its metadata differ in their number of rows, or if rows of the index do not find themselves.
     """
 
     name = "faiss"
@@ -46,9 +46,9 @@ class FaissIndex(Retriever):
 
         Attributes:
             index: Folder with ``image.index`` (a file, or a folder with ``populated.index``) and
-                metadata in any of clip-retrieval's forms.
+                metadata in any of clip-retrieval's formats.
             modality: ``image`` or ``text``: ``image.index`` or ``text.index``.
-            nprobe: Cells looked at, in an IVF index; the index's own setting by default.
+            nprobe: Cells that are searched, in an IVF index; the index's own setting by default.
             ef_search: Width of the search, in an HNSW index or quantiser; likewise.
             recall_sample: Anchors for which recall@k against exact-scan is reported, if the vectors
                 (``img_emb/``) are in the folder; 0 for none.
@@ -88,13 +88,14 @@ class FaissIndex(Retriever):
             import faiss
         except ImportError:
             raise ConfigError('faiss: pip install "laion-eo[faiss]" first.') from None
-        # Both keep the vectors on disk; a folder's lists lie in a file of their own beside it.
+        # Both keep the vectors on disk; the lists of a folder's index are in a file of their own.
         mapped = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
         flags = faiss.IO_FLAG_ONDISK_SAME_DIR if self._file.name == "populated.index" else mapped
         try:
             index = faiss.read_index(str(self._file), flags)
         except RuntimeError as error:
-            raise DataError(f"{self._file}: not a whole faiss index: {_last(error)}") from None
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise DataError(f"{self._file}: incomplete, or not a faiss index: {reason}") from None
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise DataError(f"{self._file}: an index by inner product is needed.")
         self._set(faiss, index)
@@ -133,11 +134,11 @@ class FaissIndex(Retriever):
         return super().before_re_laion() or self._record.before_re_laion
 
     def identity(self) -> JSON:
-        """Return a hash of the files' names, sizes and times."""
+        """Return a hash of the files' names, sizes and modification times."""
         return storage.identity(self._folder.files(deep=True))
 
     def pool_size(self) -> PoolSize:
-        """Return the rows of the metadata and the bytes of the index."""
+        """Return the number of rows of the metadata and the bytes of the index."""
         files = (
             self._file.parent.glob("*") if self._file.name == "populated.index" else [self._file]
         )
@@ -155,7 +156,7 @@ class FaissIndex(Retriever):
             k: Neighbours wanted.
 
         Raises:
-            DataError: Index and metadata do not fit together, or the index is of another dimension.
+            DataError: Index and metadata do not match, or the index is of another dimension.
         """
         self._check(queries.shape[1])
         found = no_neighbors(len(queries), k)
@@ -198,7 +199,7 @@ class FaissIndex(Retriever):
             )
 
     def _reconstruct(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """Return stored vectors; ``None`` where the index cannot give them."""
+        """Return stored vectors; ``None`` if the index cannot reconstruct them."""
         try:
             if hasattr(self._index, "make_direct_map"):
                 self._index.make_direct_map()
@@ -207,7 +208,7 @@ class FaissIndex(Retriever):
             return None
 
     def _measure(self, queries: Embeddings, k: int, found: Neighbors) -> None:
-        """Compare a sample with the exact answer, if the vectors are beside the index."""
+        """Compare a sample with the exact result, if the vectors are in the folder, too."""
         sample = min(self.config.recall_sample, len(queries))
         if not sample or not self._folder.has_folder("img_emb") or self.config.modality != "image":
             return
@@ -223,10 +224,6 @@ class FaissIndex(Retriever):
         """Fetch the metadata of rows: ``url`` and ``caption``, in the order of ``ids``.
 
         Args:
-            ids: int64, (m,), row numbers.
+            ids: int64, (m,), row indices.
         """
         return self._metadata.take(ids)
-
-
-def _last(error: RuntimeError) -> str:
-    return str(error).strip().splitlines()[-1].strip()

@@ -17,7 +17,8 @@ from laion_eo.builtin.retrievers.json_service import (
     Question,
     batched,
 )
-from laion_eo.builtin.retrievers.metadata import NAMES
+from laion_eo.builtin.retrievers.metadata import FIELDS
+from laion_eo.columns import FieldName, columns_of
 from laion_eo.config import RunPath
 from laion_eo.errors import DataError
 from laion_eo.kinds import Retriever, RetrieverConfig, no_neighbors
@@ -179,7 +180,7 @@ class KnnService(Retriever):
         rows = [row for answer in answers for row in answer]
         columns = {
             name: pa.array([row[place] for row in rows], pa.string())
-            for place, name in enumerate(NAMES)
+            for place, name in enumerate(FIELDS)
         }
         return pa.table(columns).take(np.searchsorted(order, ids))
 
@@ -216,11 +217,12 @@ def _checked_metadata(question: Question, answer: JSON) -> list[list[str | None]
     missing = [row for row in ids if row not in found]
     if missing:
         raise BadAnswerError(f"no metadata for id {missing[0]} and {len(missing) - 1} others")
-    return [[_text(found[row], names) for names in NAMES.values()] for row in ids]
+    return [[_text(found[row], field) for field in FIELDS] for row in ids]
 
 
-def _text(row: dict[str, JSON], names: tuple[str, ...]) -> str | None:
-    return next((str(row[name]) for name in names if row.get(name) is not None), None)
+def _text(row: dict[str, JSON], field: FieldName) -> str | None:
+    names = columns_of(field, row)
+    return next((str(row[name]) for name in names if row[name] is not None), None)
 
 
 def _short(value: JSON) -> str:

@@ -1,13 +1,13 @@
-"""The metadata of a pool: url and caption of each row, in any of the forms that pools have them.
+"""The metadata of a pool: the URL and caption of each row, in any of the formats that pools use.
 
-Row numbers are positions: of parquet or arrow files in the order of their names, or of the columns
-of an HDF5 file.
+A row index counts the rows of all Parquet or Arrow files, sorted by name, or those of an HDF5 file.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,33 +15,28 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from laion_eo.builtin.retrievers.storage import Folder, Stored, open_hdf5
+from laion_eo.columns import FieldName, require_column
 from laion_eo.errors import DataError
 
-NAMES = {"url": ("url", "URL"), "caption": ("caption", "TEXT", "text")}
-EMPTY = pa.table({name: pa.array([], pa.string()) for name in NAMES})
+FIELDS: tuple[FieldName, ...] = ("url", "caption")
+EMPTY = pa.table({field: pa.array([], pa.string()) for field in FIELDS})
 
 
-def choose_columns(there: Sequence[str], source: object) -> dict[str, str]:
-    """Return what a file calls url and caption.
+def choose_columns(names: Sequence[str], source: object) -> dict[str, str]:
+    """Return which of a file's columns hold ``url`` and ``caption``.
 
     Raises:
-        DataError: It has no such column.
+        DataError: There is no such column.
     """
-    chosen = {}
-    for column, names in NAMES.items():
-        found = next((name for name in names if name in there), None)
-        if found is None:
-            raise DataError(f"{source}: no column {column!r}; it has {', '.join(there)}.")
-        chosen[column] = found
-    return chosen
+    return {field: require_column(field, names, source) for field in FIELDS}
 
 
 class Metadata(ABC):
-    """Rows of url and caption.
+    """The URL and caption of each row of a pool.
 
     Attributes:
-        rows: How many there are.
-        files: The files behind them.
+        rows: Number of rows.
+        files: The files that hold them.
     """
 
     rows: int
@@ -49,15 +44,15 @@ class Metadata(ABC):
 
     @abstractmethod
     def _sorted(self, ids: NDArray[np.int64]) -> pa.Table:
-        """Return the rows of ascending, distinct, valid row numbers."""
+        """Return the rows at ascending, distinct, valid row indices."""
 
     def take(self, ids: NDArray[np.int64]) -> pa.Table:
         """Return ``url`` and ``caption`` (strings) of rows, in the order of ``ids``.
 
-        The rows are fetched once each and in the order in which they are stored.
+        Each row is fetched once, in the order in which the rows are stored.
 
         Args:
-            ids: int64, (m,).
+            ids: int64, (m,), row indices.
 
         Raises:
             DataError: There is no such row, or a file is damaged.
@@ -67,12 +62,12 @@ class Metadata(ABC):
         distinct, back = np.unique(ids, return_inverse=True)
         if distinct[0] < 0 or distinct[-1] >= self.rows:
             bad = distinct[0] if distinct[0] < 0 else distinct[-1]
-            raise DataError(f"{self.files[0]}: row {bad} asked for, there are {self.rows}.")
+            raise DataError(f"{self.files[0]}: row {bad} requested, but there are {self.rows}.")
         return self._sorted(distinct).take(back.reshape(-1))
 
 
 class _Files(Metadata):
-    """Files that follow each other."""
+    """Several files, one after another."""
 
     def __init__(self, files: Sequence[Stored]) -> None:
         self.files = files
@@ -82,11 +77,11 @@ class _Files(Metadata):
 
     @abstractmethod
     def _length(self, file: Stored) -> int:
-        """Return the rows of one file."""
+        """Return the number of rows of one file."""
 
     @abstractmethod
     def _table(self, file: Stored) -> pa.Table:
-        """Return url and caption of one file."""
+        """Return the URLs and captions of one file."""
 
     def _sorted(self, ids: NDArray[np.int64]) -> pa.Table:
         bounds = np.searchsorted(ids, self._starts)
@@ -106,7 +101,7 @@ class ParquetMetadata(_Files):
             with file.open() as stream:
                 return int(pq.read_metadata(stream).num_rows)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file}: not a whole parquet file: {error}") from None
+            raise DataError(f"{file}: incomplete, or not a Parquet file: {error}") from None
 
     def _table(self, file: Stored) -> pa.Table:
         try:
@@ -115,7 +110,7 @@ class ParquetMetadata(_Files):
                 chosen = choose_columns(reader.schema_arrow.names, file)
                 table = reader.read(columns=list(chosen.values()))
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file}: damaged parquet file: {error}") from None
+            raise DataError(f"{file}: damaged Parquet file: {error}") from None
         return _named(table, chosen)
 
 
@@ -130,7 +125,7 @@ class ArrowMetadata(_Files):
             with file.open() as stream:
                 return pa.ipc.open_file(pa.PythonFile(stream, mode="r")).read_all()
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file}: not a whole arrow file: {error}") from None
+            raise DataError(f"{file}: incomplete, or not an Arrow file: {error}") from None
 
     def _table(self, file: Stored) -> pa.Table:
         table = self._read(file)
@@ -142,32 +137,33 @@ class Hdf5Metadata(Metadata):
 
     Args:
         file: The HDF5 file.
-        places: Where the rows are in the file, if they are not in the order of their numbers.
+        positions: int64, (rows,): the position in the file of each row, by row index; ``None``
+            where the file has them in order.
     """
 
-    def __init__(self, file: Stored, places: NDArray[np.int64] | None = None) -> None:
+    def __init__(self, file: Stored, positions: NDArray[np.int64] | None = None) -> None:
         self.files = [file]
-        self._places = places
+        self._positions = positions
         with file.open() as stream, open_hdf5(stream, file) as hdf5:
             if "dataset" not in hdf5:
                 raise DataError(f"{file}: no group 'dataset'; it has {', '.join(hdf5)}.")
             self._columns = choose_columns(list(hdf5["dataset"]), file)
             lengths = {len(hdf5["dataset"][column]) for column in self._columns.values()}
-        if len(lengths) > 1 or (places is not None and len(places) != max(lengths)):
+        if len(lengths) > 1 or (positions is not None and len(positions) != max(lengths)):
             raise DataError(f"{file}: its columns and their order differ in length.")
         self.rows = lengths.pop()
 
     def _sorted(self, ids: NDArray[np.int64]) -> pa.Table:
-        places = ids if self._places is None else np.asarray(self._places[ids])
-        order = np.argsort(places)
+        positions = ids if self._positions is None else np.asarray(self._positions[ids])
+        order = np.argsort(positions)
         back = np.argsort(order)
-        if places[order[0]] < 0 or places[order[-1]] >= self.rows:
+        if positions[order[0]] < 0 or positions[order[-1]] >= self.rows:
             raise DataError(f"{self.files[0]}: its order names rows that it does not have.")
         try:
             with self.files[0].open() as stream, open_hdf5(stream, self.files[0]) as hdf5:
                 group = hdf5["dataset"]
                 columns = {
-                    name: pa.array(_texts(group[column], places[order]), pa.string())
+                    name: pa.array(_texts(group[column], positions[order]), pa.string())
                     for name, column in self._columns.items()
                 }
         except OSError as error:
@@ -176,17 +172,18 @@ class Hdf5Metadata(Metadata):
 
 
 HDF5_RUN = 65_536
-"""Rows of a compressed column that are read together; h5py is slow to pick rows one by one."""
+"""Rows of a compressed column that are read together; h5py is slow at picking single rows."""
 
 
-def _texts(column: object, places: NDArray[np.int64]) -> list[str]:
-    """Read ascending places of a column of byte strings."""
+def _texts(column: Any, positions: NDArray[np.int64]) -> list[str]:
+    """Read the byte strings at ascending positions of a column."""
     found: list[str] = []
-    runs = places // HDF5_RUN
+    runs = positions // HDF5_RUN
     for run in np.unique(runs):
         start = int(run) * HDF5_RUN
-        rows = column[start : start + HDF5_RUN]  # type: ignore[index]
-        found += [rows[place - start].decode("utf-8", "replace") for place in places[runs == run]]
+        rows = column[start : start + HDF5_RUN]
+        here = positions[runs == run] - start
+        found += [rows[position].decode("utf-8", "replace") for position in here]
     return found
 
 
@@ -195,7 +192,7 @@ def _named(table: pa.Table, chosen: dict[str, str]) -> pa.Table:
 
 
 def open_metadata(folder: Folder) -> Metadata:
-    """Open the metadata of a clip-retrieval index folder, whichever form it has.
+    """Open the metadata of a clip-retrieval index folder, whatever its format.
 
     Raises:
         DataError: There is none, or it is damaged.
@@ -203,11 +200,11 @@ def open_metadata(folder: Folder) -> Metadata:
     if (reordered := folder.file("metadata_reordered.hdf5")) is not None:
         mapping = folder.file("ivf_old_to_new_mapping.npy")
         if mapping is None:
-            raise DataError(f"{reordered}: ivf_old_to_new_mapping.npy is not beside it.")
+            raise DataError(f"{reordered}: ivf_old_to_new_mapping.npy is missing beside it.")
         with mapping.open() as stream:  # raw int64, in spite of its name
             content = stream.read()
         if len(content) % 8:
-            raise DataError(f"{mapping}: cut short: {len(content)} bytes are no int64 numbers.")
+            raise DataError(f"{mapping}: truncated: {len(content)} bytes of 8-byte integers.")
         return Hdf5Metadata(reordered, np.frombuffer(content, np.int64))
     if parquet := folder.files("metadata", [".parquet"]):
         return ParquetMetadata(parquet)
@@ -216,6 +213,6 @@ def open_metadata(folder: Folder) -> Metadata:
     if (hdf5 := folder.file("metadata.hdf5")) is not None:
         return Hdf5Metadata(hdf5)
     raise DataError(
-        f"{folder.place}: no metadata; expected metadata/*.parquet, metadata/**/*.arrow, "
+        f"{folder.location}: no metadata; expected metadata/*.parquet, metadata/**/*.arrow, "
         "metadata.hdf5 or metadata_reordered.hdf5."
     )

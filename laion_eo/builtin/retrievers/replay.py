@@ -1,4 +1,4 @@
-"""Retriever ``replay``: neighbours that somebody found before, instead of a search."""
+"""Retriever ``replay``: recorded neighbours instead of a search."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from laion_eo.builtin.retrievers.metadata import choose_columns
+from laion_eo.builtin.retrievers.metadata import FIELDS, choose_columns
+from laion_eo.columns import columns_of, require_column
 from laion_eo.config import RunPath
 from laion_eo.errors import DataError
 from laion_eo.fingerprint import file_sha256
 from laion_eo.kinds import PoolSize, Retriever, RetrieverConfig, no_neighbors
 from laion_eo.types import JSON, Embeddings, Neighbors
 
-SCORES = ("fast_similarity", "similarity")
-
 
 class Replay(Retriever):
-    """Gives back recorded neighbours: ver-0 and ver-1 can be rebuilt from their published rows.
+    """Returns recorded neighbours: ver-0 and ver-1 can be rebuilt from their published rows.
 
-    The file is a published LAION-EO table (CSV or parquet: ``source`` is the anchor's number) or
-    recorded answers of a kNN service (JSON lines: line i is the list of results, or the one result,
-    of anchor i). The query vectors themselves are not looked at: the anchors must be those, in that
-    order, with which the file was made.
+    The file is a published LAION-EO table (CSV or Parquet; ``source`` is the index of the anchor)
+    or the recorded answers of a kNN service (JSON lines; line i is the list of results, or the one
+    result, of anchor i). The query vectors themselves are ignored: the anchors must be the ones
+    with which the file was made, in the same order.
     """
 
     name = "replay"
@@ -39,7 +38,7 @@ class Replay(Retriever):
         """Options.
 
         Attributes:
-            file: CSV, parquet or JSON lines; or a folder of CSV or parquet files.
+            file: CSV, Parquet or JSON lines; or a folder of CSV or Parquet files.
         """
 
         file: RunPath
@@ -48,7 +47,7 @@ class Replay(Retriever):
 
     @cached_property
     def _table(self) -> pa.Table:
-        """Columns source, id, score, url, caption; by source, then best first."""
+        """Columns source, id, score, url, caption; sorted by source, then best first."""
         file = self.config.file
         try:
             found = _named(_read(file), file)
@@ -68,31 +67,31 @@ class Replay(Retriever):
             raise DataError(f"{self.config.file}: there is no such file of neighbours.")
 
     def identity(self) -> JSON:
-        """Return the hash of the file."""
+        """Return the hash of each file."""
         files = _files(self.config.file)
         return [file_sha256(file) for file in files if file.is_file()]
 
     def pool_size(self) -> PoolSize:
-        """Return the rows of the file, and its bytes."""
+        """Return the number of rows and bytes of the file."""
         size = sum(file.stat().st_size for file in _files(self.config.file))
         return PoolSize(self._table.num_rows, size)
 
     def search(self, queries: Embeddings, k: int) -> Neighbors:
-        """Return the k best recorded neighbours of each query, by its number.
+        """Return the k best recorded neighbours of each query, matched on its index.
 
         Args:
-            queries: float32, (n, dim); only their number counts.
+            queries: float32, (n, dim); only n matters.
             k: Neighbours wanted.
 
         Raises:
-            DataError: The file cannot be read, or has anchors past the last query.
+            DataError: The file cannot be read, or has neighbours of more than n anchors.
         """
         source = self._table["source"].to_numpy()
         if len(source) and (source[0] < 0 or source[-1] >= len(queries)):
             bad = source[0] if source[0] < 0 else source[-1]
             raise DataError(
                 f"{self.config.file}: has neighbours of anchor {bad}, but the run has "
-                f"{len(queries)} anchors: it was made with others."
+                f"{len(queries)} anchors: it was made with other anchors."
             )
         first = np.searchsorted(source, np.arange(len(queries)))
         rank = np.arange(len(source)) - first[source]
@@ -104,8 +103,8 @@ class Replay(Retriever):
 
     def lookup(self, ids: NDArray[np.int64]) -> pa.Table:
         """Return the recorded ``url`` and ``caption`` of rows, in the order of ``ids``."""
-        places = pc.index_in(pa.array(ids), self._table["id"].combine_chunks())
-        return self._table.select(["url", "caption"]).take(places)
+        rows = pc.index_in(pa.array(ids), self._table["id"].combine_chunks())
+        return self._table.select(FIELDS).take(rows)
 
 
 def _files(file: Path) -> list[Path]:
@@ -122,18 +121,17 @@ def _read(file: Path) -> pa.Table:
         for part in _files(file)
     ]
     if not tables:
-        raise ValueError("no CSV or parquet files in it")
+        raise ValueError("no CSV or Parquet files in it")
     return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _named(table: pa.Table, file: Path) -> pa.Table:
-    score = next((name for name in SCORES if name in table.column_names), None)
-    missing = {"source", "id"} - set(table.column_names)
-    if score is None or missing:
-        wanted = sorted(missing) or list(SCORES)
-        have = ", ".join(table.column_names)
-        raise DataError(f"{file}: no column {' or '.join(wanted)}; it has {have}.")
-    chosen = choose_columns(table.column_names, file)
+    names = table.column_names
+    for name in ("source", "id"):
+        if name not in names:
+            raise DataError(f"{file}: no column {name!r}; it has {', '.join(names)}.")
+    score = require_column("similarity", names, file)
+    chosen = choose_columns(names, file)
     return pa.table(
         {
             "source": table["source"].cast(pa.int64()),
@@ -145,7 +143,7 @@ def _named(table: pa.Table, file: Path) -> pa.Table:
 
 
 def _read_csv(file: Path) -> pa.Table:
-    # Captions hold line breaks.
+    # Captions can hold line breaks.
     return pyarrow.csv.read_csv(
         file, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True)
     )
@@ -159,8 +157,11 @@ def _read_answers(file: Path) -> pa.Table:
             for entry in answer if isinstance(answer, list) else [answer]:
                 if not isinstance(entry, dict):
                     raise ValueError(f"line {source + 1} is neither a result nor a list of them")
-                row = {name: entry.get(name) for name in ("id", "similarity", "url", "caption")}
-                rows.append({"source": source, **row})
+                row = {"source": source, "id": entry.get("id")}
+                for field in ("similarity", *FIELDS):
+                    found = columns_of(field, entry)
+                    row[field] = entry[found[0]] if found else None
+                rows.append(row)
     schema = pa.schema(
         [
             ("source", pa.int64()),

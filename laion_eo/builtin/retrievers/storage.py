@@ -13,15 +13,15 @@ from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
 
 
-def _absolute(place: str, info: ValidationInfo) -> str:
-    if "://" in place or "::" in place:
-        return place
+def _absolute(location: str, info: ValidationInfo) -> str:
+    if "://" in location or "::" in location:
+        return location
     base = (info.context or {}).get("base", "")
-    # Not resolve(): a link stays what the run file called it.
-    return os.path.abspath(os.path.join(base, os.path.expanduser(place)))  # noqa: PTH100, PTH111, PTH118
+    # Not resolve(): a link keeps the name that it has in the run file.
+    return os.path.abspath(os.path.join(base, os.path.expanduser(location)))  # noqa: PTH100, PTH111, PTH118
 
 
-Place = Annotated[str, AfterValidator(_absolute)]
+Location = Annotated[str, AfterValidator(_absolute)]
 """A path or an fsspec URL in a run file; relative paths start at the run file's folder."""
 
 
@@ -33,7 +33,7 @@ class Stored:
         filesystem: fsspec's file system.
         path: Its path there.
         size: Bytes.
-        version: What changes when the file does: time of change, or the server's tag.
+        version: What changes when the file does: its modification time, or the server's tag.
     """
 
     filesystem: Any
@@ -65,34 +65,34 @@ class Stored:
 
 
 class Folder:
-    """A folder; what is listed is listed once.
+    """A folder, listed once.
 
     Args:
-        place: A path or URL.
+        location: A path or URL.
 
     Raises:
         DataError: No fsspec file system takes such a URL, or it cannot be listed.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, location: str) -> None:
         import fsspec
 
-        self.place = place
+        self.location = location
         try:
-            self._filesystem, self._path = fsspec.core.url_to_fs(place)
+            self._filesystem, self._path = fsspec.core.url_to_fs(location)
             self._files = self._filesystem.find(self._path, detail=True)
         except (ValueError, ImportError, OSError) as error:
-            raise DataError(f"{place}: cannot be listed: {error}") from None
+            raise DataError(f"{location}: cannot be listed: {error}") from None
 
     def files(
         self, folder: str = "", suffixes: Iterable[str] = (), deep: bool = False
     ) -> list[Stored]:
-        """Return the files of a subfolder in the order of their names.
+        """Return the files of a subfolder, sorted by name.
 
         Args:
             folder: Name of the subfolder; "" is the folder itself.
             suffixes: Extensions wanted, with their dots; all by default.
-            deep: Whether files further down count too.
+            deep: Whether files further down are included.
         """
         prefix = self._path.rstrip("/") + "/" + (folder + "/" if folder else "")
         wanted = tuple(suffixes)
@@ -106,7 +106,7 @@ class Folder:
 
     def _stored(self, path: str) -> Stored:
         info = self._files[path]
-        if info.get("size") is None:  # a listing over HTTP says no more than names
+        if info.get("size") is None:  # a listing over HTTP has names only
             try:
                 self._files[path] = info = {**info, **self._filesystem.info(path)}
             except OSError as error:
@@ -114,11 +114,11 @@ class Folder:
         return Stored(self._filesystem, path, int(info.get("size") or 0), _version(info))
 
     def has_folder(self, name: str) -> bool:
-        """Tell whether there is a subfolder of that name, maybe an empty one."""
+        """Tell whether there is a subfolder of that name; it may be empty."""
         return bool(self._filesystem.isdir(f"{self._path.rstrip('/')}/{name}"))
 
     def file(self, name: str) -> Stored | None:
-        """Return one file of the folder itself, if it is there."""
+        """Return one file of the folder itself; ``None`` if there is no such file."""
         return next((file for file in self.files() if file.name == name), None)
 
 
@@ -145,4 +145,4 @@ def open_hdf5(stream: IO[bytes], source: Stored) -> Any:
     try:
         return h5py.File(stream, "r")
     except OSError as error:
-        raise DataError(f"{source}: not a whole HDF5 file: {error}") from None
+        raise DataError(f"{source}: incomplete, or not an HDF5 file: {error}") from None

@@ -11,30 +11,32 @@ from laion_eo.kinds import ScoreBatch, Scorer
 from laion_eo.types import Picture
 
 SIDE = 32
+"""Pixels of a side of the small grey picture that is hashed."""
 KEPT = 8
-"""Lowest frequencies kept in each direction: 8 x 8 bits."""
+"""Lowest frequencies that are kept in each direction: 8 x 8 bits."""
 
 
 def _cosines() -> NDArray[np.float64]:
     """Return the first rows of the discrete cosine transform, (KEPT, SIDE)."""
-    frequency, place = np.arange(KEPT)[:, None], np.arange(SIDE)[None, :]
-    return np.cos(np.pi * frequency * (2 * place + 1) / (2 * SIDE))
+    frequency, pixel = np.arange(KEPT)[:, None], np.arange(SIDE)[None, :]
+    return np.cos(np.pi * frequency * (2 * pixel + 1) / (2 * SIDE))
 
 
 _DCT = _cosines()
 
 
 def perceptual_hash(picture: Picture) -> int:
-    """Return 64 bits that stay nearly the same when a picture is resized or saved again.
+    """Return 64 bits that hardly change when a picture is resized or saved again.
 
-    Each bit says whether one of the picture's 64 lowest frequencies is stronger than their median
-    (the picture made grey and 32 x 32 first).
+    The picture is made grey and 32 x 32; each bit says whether one of its 64 lowest frequencies is
+    stronger than their median.
 
     Args:
         picture: uint8 RGB, (height, width, 3).
     """
     image = Image.fromarray(picture).convert("L")
-    # Halving first is quick, and the area filter makes small copies out of large ones alike.
+    # Shrinking in two steps is quick, and averaging areas gives a copy of any size nearly the same
+    # small picture.
     image.thumbnail((8 * SIDE, 8 * SIDE), Image.Resampling.BOX)
     small = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float64)
     strength = _DCT @ small @ _DCT.T

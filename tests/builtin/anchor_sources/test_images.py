@@ -13,8 +13,7 @@ from laion_eo.builtin.anchor_sources.images import FolderAnchors
 from laion_eo.component import Context
 from laion_eo.config import validate
 from laion_eo.errors import ConfigError, DataError
-from laion_eo.images import read_image
-from laion_eo.types import Anchor, Picture, SkippedAnchor
+from laion_eo.types import Anchor, SkippedAnchor
 
 
 def source(root: Path, **options: Any) -> FolderAnchors:
@@ -114,7 +113,11 @@ def test_the_table_chooses_files_in_its_order(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "rows", "says"),
     [
-        ("name,sky", [("a.PNG", "clear")], "no column 'file'. It has: name, sky."),
+        (
+            "name,sky",
+            [("a.PNG", "clear")],
+            "no column 'file' or 'file_name' or 'image",
+        ),
         ("file,skyy", [("a.PNG", "clear")], "no column 'sky'. Did you mean 'skyy'?"),
         ("file,sky", [("a.PNG", "cloudy")], "no row has {'sky': ('clear',)}"),
         ("file,sky", [], "no row has"),
@@ -167,19 +170,16 @@ def test_wrong_options_are_config_errors(folder: Path, options: dict[str, Any]) 
         source(folder, **options)
 
 
-def test_reading_is_lazy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
+def test_a_file_is_read_when_its_turn_comes(folder: Path) -> None:
+    samples = source(folder).anchors()
+    assert isinstance(next(samples), Anchor)
+    (folder / "b.png").write_text("spoilt after the first was read")
+    assert isinstance(next(samples), SkippedAnchor)
 
-    def watched(path: Path) -> Picture:
-        read.append(path)
-        return read_image(path)
 
-    monkeypatch.setattr("laion_eo.raster.read_image", watched)
-    found = source(folder)
-    samples = found.anchors()
-    assert found.count() == 3
-    next(samples)
-    assert read == [folder / "a.PNG"]
+def test_a_table_as_hugging_face_has_it(folder: Path) -> None:
+    path = table(folder, ("b.png", "clear"), columns="file_name,sky")
+    assert [anchor.id for anchor in images(source(folder, table=str(path)))] == ["b.png"]
 
 
 def test_the_real_anchors_that_are_cloud_free(shared: Path) -> None:

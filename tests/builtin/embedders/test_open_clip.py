@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes.hub_state import Fault, LoopbackHub
 from PIL import Image
-from processes import python
 from small_models import DIM, MODEL, write_clip
 
-from laion_eo.builtin.embedders.open_clip import LONGEST_STRIP, OpenClip
+from laion_eo.builtin.embedders.open_clip import LONGEST_STRIP, OpenClip, middle_of_strip
 from laion_eo.component import Context
 from laion_eo.config import validate
 from laion_eo.errors import ConfigError
@@ -80,23 +80,24 @@ def test_nothing_to_embed(clip: OpenClip) -> None:
         assert empty.dtype == np.float32
 
 
-def test_of_a_long_strip_only_the_middle_is_resized(
-    clip: OpenClip, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("size", "middle"),
+    [((1, 1), (1, 1)), ((300, 200), (300, 200)), ((8, 60_000), (8, 128)), ((60_000, 8), (128, 8))],
+)
+def test_the_middle_of_a_strip(size: tuple[int, int], middle: tuple[int, int]) -> None:
+    strip = np.zeros((*size, 3), np.uint8)
+    strip[size[0] // 2, size[1] // 2] = 255
+    found = middle_of_strip(strip)
+    assert found.shape == (*middle, 3)
+    assert found[middle[0] // 2, middle[1] // 2].tolist() == [255] * 3
+
+
+def test_of_a_long_strip_only_the_middle_is_embedded(clip: OpenClip) -> None:
     middle = pictures([(8, 8 * LONGEST_STRIP)])[0]
-    strip = np.zeros((8, 60_000, 3), np.uint8)  # resized whole it would have 1.1 GB
+    strip = np.zeros((8, 60_000, 3), np.uint8)  # resized in full it would have 1.1 GB
     left = (strip.shape[1] - middle.shape[1]) // 2
     strip[:, left : left + middle.shape[1]] = middle
-    shapes: list[tuple[int, int]] = []
-    prepare = clip._prepare
-
-    def record(image: Image.Image) -> Any:
-        shapes.append(image.size)
-        return prepare(image)
-
-    monkeypatch.setattr(clip, "_prepare", record)
-    vectors = clip.embed_images([strip, middle, strip.transpose(1, 0, 2)])
-    assert sorted(shapes) == [(8, 128), (128, 8), (128, 8)]
+    vectors = clip.embed_images([strip, middle])
     np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-6)
 
 
@@ -224,26 +225,16 @@ def test_loading_leaves_the_root_logger_as_it_was(checkpoint: Path) -> None:
     assert root.handlers == before
 
 
-SETUP = """
-from laion_eo.builtin.embedders.open_clip import OpenClip
-from laion_eo.component import Context
-from laion_eo.errors import ConfigError
-try:
-    OpenClip(OpenClip.Config(model="ViT-B-32-quickgelu", pretrained="openai"), Context()).setup()
-except ConfigError as error:
-    print(error)
-"""
-
-
-def test_weights_that_the_hub_does_not_give(tmp_path: Path, checkpoint: Path) -> None:
-    away = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_secret"}
-    done = python(SETUP, away)
-    line = done.stdout.strip()
-    assert line.count("\n") == 0
+def test_weights_that_the_hub_does_not_have(hub: LoopbackHub) -> None:
+    hub.faults.append(Fault("GET", "models/timm/vit_base", 404, 99))
+    with pytest.raises(ConfigError) as caught:
+        OpenClip(OpenClip.Config(model="ViT-B-32-quickgelu"), Context()).setup()
+    line = str(caught.value)
+    assert "\n" not in line
     assert "'ViT-B-32-quickgelu' with weights 'openai'" in line
     assert "timm/vit_base_patch32_clip_224.openai is unavailable from the Hub" in line
-    assert "hf_secret" not in done.stdout + done.stderr
-    assert done.stderr == ""  # no retries, no tracebacks
+    assert hub.token not in line
+    assert hub.faults[0].times == 98  # no retries
 
 
 KNOWN = """

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from captions import CAPTIONS, NOTHING
-from processes import python
+from fakes.hub_state import Fault, LoopbackHub
 from small_models import write_xlm
 
 from laion_eo.builtin.language_taggers.xlm_roberta import XlmRoberta
@@ -47,14 +47,14 @@ def test_xlm_roberta_says_what_the_model_says(roberta: XlmRoberta, xlm_folder: P
     model = AutoModelForSequenceClassification.from_pretrained(xlm_folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(xlm_folder)
     tags = roberta.tag(TEXTS)
-    for place, text in enumerate(TEXTS):
-        if place % 2:
-            assert (tags.codes[place], tags.scores[place]) == (None, 0.0)
+    for i, text in enumerate(TEXTS):
+        if i % 2:
+            assert (tags.codes[i], tags.scores[i]) == (None, 0.0)
             continue
         with torch.inference_mode():
             chances = model(**tokenizer(text, return_tensors="pt")).logits.softmax(-1)[0]
-        assert tags.codes[place] == model.config.id2label[int(chances.argmax())]
-        assert tags.scores[place] == pytest.approx(float(chances.max()), abs=1e-5)
+        assert tags.codes[i] == model.config.id2label[int(chances.argmax())]
+        assert tags.scores[i] == pytest.approx(float(chances.max()), abs=1e-5)
     assert len({code for code in tags.codes if code}) > 1
 
 
@@ -94,33 +94,28 @@ def test_xlm_roberta_in_the_manifest_and_the_fingerprint(
     assert beside.identity() not in (None, before)
 
 
-TAG = """
-import sys
-from laion_eo.builtin.language_taggers.xlm_roberta import XlmRoberta
-from laion_eo.component import Context
-from laion_eo.errors import ConfigError
-for model in sys.argv[1:]:
-    try:
-        tagger = XlmRoberta(XlmRoberta.Config(model=model), Context())
-        tagger.setup()
-        print(tagger.tag(["Ein Haus am See", "x" * 100000]).scores.shape)
-    except ConfigError as error:
-        print(error)
-"""
-
-
-def test_xlm_roberta_loads_and_fails_without_further_words(
-    xlm_folder: Path, tmp_path: Path
+def test_xlm_roberta_loads_without_further_words(
+    xlm_folder: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    tagger = xlm(xlm_folder)
+    tagger.setup()
+    assert tagger.tag(["Ein Haus am See", "x" * 100_000]).scores.shape == (2,)
+    assert "".join(capfd.readouterr()) == ""  # no bars, no advice
+    assert [r.message for r in caplog.records if r.name.startswith("transformers")] == []
+
+
+def test_a_model_that_the_hub_does_not_have(hub: LoopbackHub) -> None:
+    hub.faults.append(Fault("GET", "models/papluca/xlm", 404, 99))
+    pytest.importorskip("transformers")
     name = XlmRoberta.Config().model
-    away = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_secret"}
-    done = python(f"import sys; sys.argv[1:] = {[str(xlm_folder), name]}\n{TAG}", away)
-    loaded, failed = done.stdout.splitlines()
-    assert loaded == "(2,)"
-    assert f"xlm-roberta: the model '{name}' cannot be loaded: " in failed
-    assert 'use = "fasttext"' in failed
-    assert "hf_secret" not in done.stdout
-    assert done.stderr == ""  # no bars, no advice, no retries
+    with pytest.raises(ConfigError) as caught:
+        xlm(name).setup()
+    line = str(caught.value)
+    assert line.startswith(f"xlm-roberta: the model '{name}' cannot be loaded: ")
+    assert 'use = "fasttext"' in line
+    assert "\n" not in line
+    assert hub.token not in line
+    assert hub.faults[0].times == 98  # no retries
 
 
 @pytest.mark.parametrize("spoiler", ["missing", "empty", "weights", "config"])

@@ -64,9 +64,13 @@ def test_more_cells_find_more(tmp_path: Path) -> None:
 
 
 def test_ef_search_reaches_an_hnsw(tmp_path: Path) -> None:
-    mine = retriever(build(tmp_path, "HNSW16"), ef_search=200)
-    mine.search(QUERIES, 10)
-    assert mine._index.hnsw.efSearch == 200
+    build(tmp_path, "HNSW4")
+    recalls = []
+    for ef_search in (12, 200):
+        mine = retriever(tmp_path, ef_search=ef_search)
+        mine.search(QUERIES, 10)
+        recalls.append(float(mine.facts()["recall_at_k"]))
+    assert recalls[0] < recalls[1]
     with pytest.raises(ConfigError, match=r"image\.index: the index has no parameter nprobe"):
         retriever(tmp_path, nprobe=4).search(QUERIES, 10)
 
@@ -143,14 +147,14 @@ def test_metadata_in_every_form(tmp_path: Path, convert: Any) -> None:
     table = mine.lookup(ids)
     assert table["url"].to_pylist() == [f"http://pool/{row}" for row in ids]
     assert table["caption"].to_pylist() == [f"row {row}" for row in ids]
-    with pytest.raises(DataError, match="row 2000 asked for, there are 2000"):
+    with pytest.raises(DataError, match="row 2000 requested, but there are 2000"):
         mine.lookup(np.array([2000], np.int64))
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda order: order.tobytes()[:-3], r"mapping\.npy: cut short"),
+        (lambda order: order.tobytes()[:-3], r"mapping\.npy: truncated"),
         (lambda order: (order + 1).tobytes(), r"reordered\.hdf5: its order names rows that it"),
         (lambda order: order[:-1].tobytes(), r"reordered\.hdf5: its columns and their order"),
     ],
@@ -239,7 +243,7 @@ def test_a_truncated_index_and_none(tmp_path: Path) -> None:
     folder = build(tmp_path, "Flat")
     file = folder / "image.index"
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"image\.index: not a whole faiss index"):
+    with pytest.raises(DataError, match=r"image\.index: incomplete, or not a faiss index"):
         retriever(folder).search(QUERIES, 3)
     file.unlink()
     with pytest.raises(DataError, match=r"image\.index: there is no such index"):

@@ -77,6 +77,13 @@ def test_recorded_answers(tmp_path: Path) -> None:
     assert table.to_pylist() == [{"url": "u9", "caption": "c9"}, {"url": None, "caption": None}]
 
 
+def test_answers_over_laions_own_metadata(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    file.write_text(json.dumps([{"id": 9, "similarity": 0.5, "URL": "u9", "TEXT": "c9"}]))
+    table = replay(file).lookup(np.array([9], np.int64))
+    assert table.to_pylist() == [{"url": "u9", "caption": "c9"}]
+
+
 def test_the_answers_of_the_former_service(shared: Path) -> None:
     file = shared / "laion" / "real_knn_results.jsonl"
     found = replay(file).search(np.zeros((5, 8), np.float32), 1)
@@ -104,10 +111,13 @@ def test_other_anchors_are_refused(published: Path, tmp_path: Path) -> None:
 def test_what_is_no_record(tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
     file.write_text("url,caption\nu,c\n")
-    with pytest.raises(DataError, match=r"x\.csv: no column id or source; it has url, caption"):
+    with pytest.raises(DataError, match=r"x\.csv: no column 'source'; it has url, caption"):
         replay(file).search(QUERIES, 3)
     file.write_text("source,id,url,caption\n0,1,u,c\n")
-    with pytest.raises(DataError, match="no column fast_similarity or similarity"):
+    with pytest.raises(
+        DataError,
+        match="no column 'fast_similarity' or 'similarity'; it has source, id, url, caption",
+    ):
         replay(file).search(QUERIES, 3)
     file.write_text("source,id,similarity,url,caption\n0,,0.5,u,c\n")
     with pytest.raises(DataError, match="rows without source, id or similarity"):

@@ -27,13 +27,13 @@ METADATA = "cloudsen12_metadata.csv"
 class GeoTiffTree(Layout):
     """Patches of 509 pixels, one folder each, below the folder of their label type.
 
-    ``S2L1C.tif`` is documented there. That ``S2L2A.tif`` lies beside it is what public code reads;
+    ``S2L1C.tif`` in such a folder is documented. ``S2L2A.tif`` beside it is what public code reads;
     it was not seen in the dataset itself. A tree without the folders of label types
-    (``{roi_id}/{s2_id_gee}``) is read, too. Bands are found by their names in the file (B1, B2, …),
-    or, if it names none, by the order of the level.
+    (``{roi_id}/{s2_id_gee}``) is read, too. Bands are matched on their names in the file (B1, B2,
+    …), or, if they have no names, on the order of the level.
 
-    The column ``test`` is 0 for training and 1 for testing in v1, so its training set holds what
-    v1.1 calls validation; where a file also has 2, 0, 1, 2 are train, val, test.
+    In v1 the column ``test`` is 0 for training and 1 for testing, so its training set includes what
+    v1.1 calls validation; if a file also has 2, then 0, 1, 2 are train, val, test.
     """
 
     name = "geotiff"
@@ -51,14 +51,14 @@ class GeoTiffTree(Layout):
         names = ("train", "val", "test") if "2" in codes else ("train", "test")
         if self.selection.split not in names:
             raise DataError(
-                f"{path}: no {self.selection.split!r} set; v1 counts it to the training set "
+                f"{path}: no {self.selection.split!r} set; v1 includes it in the training set "
                 f"(anchors.split = 'train')."
             )
         wanted = str(names.index(self.selection.split))
         return (row for row, code in zip(rows, codes, strict=True) if code == wanted)
 
     def check(self) -> None:
-        """Look whether any of the patches is there."""
+        """Check that the file of at least one patch exists."""
         if not any(True for _ in self.data_files()):
             path = self._file(self.patches[0])
             raise DataError(f"{path}: no such file, nor any other patch; {self.tree}.")
@@ -76,10 +76,10 @@ class GeoTiffTree(Layout):
             return read_bands(raster, [named[band] for band in bands], path)
 
     def data_files(self) -> Iterator[Path]:
-        """Return the GeoTIFFs of the wanted patches, those that there are."""
+        """Return the GeoTIFFs of the wanted patches that exist."""
         return (path for patch in self.patches if (path := self._file(patch)).is_file())
 
     def _file(self, patch: Patch) -> Path:
         name = f"S2{self.selection.level}.tif"
-        places = (patch.folder / patch.label_type / patch.id / name, patch.folder / patch.id / name)
-        return next((path for path in places if path.is_file()), places[0])
+        paths = (patch.folder / patch.label_type / patch.id / name, patch.folder / patch.id / name)
+        return next((path for path in paths if path.is_file()), paths[0])

@@ -1,4 +1,4 @@
-"""What a layout of CloudSEN12 must be able to do."""
+"""The base class of CloudSEN12's layouts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from laion_eo.errors import DataError
 
 
 class Layout(ABC):
-    """One way in which CloudSEN12 lies on disk.
+    """One layout of CloudSEN12 on disk.
 
     Attributes:
         name: What the option ``layout`` calls it.
         tree: The files that it expects, for messages.
-        selection: What is wanted of it.
+        selection: Which patches and bands are wanted.
     """
 
     name: ClassVar[str]
@@ -32,11 +32,11 @@ class Layout(ABC):
     @property
     @abstractmethod
     def metadata(self) -> Sequence[Path]:
-        """The metadata files that are there, in order."""
+        """The metadata files that exist, in order."""
 
     @abstractmethod
     def read(self, patch: Patch) -> NDArray[Any]:
-        """Return the bands asked for: (bands, height, width), reflectance times 10,000.
+        """Return the wanted bands: (bands, height, width), reflectance times 10,000.
 
         Raises:
             DataError: The patch is missing or damaged.
@@ -44,18 +44,18 @@ class Layout(ABC):
 
     @abstractmethod
     def data_files(self) -> Iterable[Path]:
-        """Return the files that hold the pixels of the wanted patches, those that there are."""
+        """Return the files with the pixels of the wanted patches, as far as they exist."""
 
     @abstractmethod
     def rows(self, path: Path) -> Iterable[Row]:
-        """Return the rows of one metadata file that are of the split, in the order of the file."""
+        """Return the rows of one metadata file that belong to the split, in the file's order."""
 
     @cached_property
     def patches(self) -> list[Patch]:
-        """The patches wanted, in the order of the metadata.
+        """The wanted patches, in the order of the metadata.
 
         Raises:
-            DataError: There is no metadata, it cannot be read, or none of it is wanted.
+            DataError: There are no metadata, they cannot be read, or no patch is wanted.
         """
         root, split = self.selection.root, self.selection.split
         if not self.metadata:
@@ -70,8 +70,8 @@ class Layout(ABC):
         if absent := [label for label in self.selection.label_types if label not in seen]:
             raise DataError(
                 f"{root}: no {absent[0]!r} patches in the {split} set ({self.name}). Label types "
-                f"may be downloads of their own: put them side by side below anchors.root, or set "
-                f"anchors.label_types to those that are there."
+                f"may be separate downloads: put them side by side below anchors.root, or set "
+                f"anchors.label_types to those that you have."
             )
         if not found:
             kinds = ", ".join(self.selection.cloud_coverage)
@@ -80,15 +80,15 @@ class Layout(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Look at what all patches share, before the first is read.
+        """Check the files that patches share, before the first patch is read.
 
         Raises:
-            DataError: It is missing or damaged.
+            DataError: One is missing or damaged.
         """
 
 
 def folders(root: Path) -> list[Path]:
-    """Return the root and the folders in it: where a part of the dataset may lie."""
+    """Return the root and the folders in it, each of which may hold a part of the dataset."""
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; anchors.root names a copy of CloudSEN12.")
     return [root, *sorted(path for path in root.iterdir() if path.is_dir())]

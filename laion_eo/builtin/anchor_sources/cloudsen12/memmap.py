@@ -24,23 +24,26 @@ SIDE = 512
 
 
 class Memmaps(Layout):
-    """Patches of 509 pixels padded to 512, one after the other in a file for each band.
+    """Patches of 509 pixels padded to 512, one after another in one file per band.
 
-    Row i of ``{split}/metadata.csv`` is patch i of ``{split}/L2A_B4.dat`` and its sisters (names
-    with B04 are read, too): raw little-endian int16, (n, 512, 512), without a header. The splits
-    are folders; the column ``test`` says the same once more (0, 1, 2) and is not used. High and
-    scribble are repositories of their own: a split's folder is looked for in the root and in each
-    folder of the root, in the order of their names.
+    Row i of ``{split}/metadata.csv`` is patch i of ``{split}/L2A_B4.dat`` and of the other bands'
+    files (``B04`` is read, too): raw little-endian int16, (n, 512, 512), without a header. The
+    splits are folders; the column ``test`` repeats the split (0, 1, 2) and is ignored. High and
+    scribble are separate repositories: a split's folder is searched for in the root and in each
+    folder of the root, sorted by name.
     """
 
     name = "memmap"
-    tree = "{split}/metadata.csv and {split}/L2A_B4.dat, … expected, below the root or one folder of it (v1.1)"  # noqa: E501 - one line for a person
+    tree = (
+        "{split}/metadata.csv and {split}/L2A_B4.dat, … expected, "
+        "below the root or one folder of it (v1.1)"
+    )
 
     @cached_property
     def metadata(self) -> list[Path]:
         """The metadata of each part of the split."""
-        places = (f / self.selection.split for f in folders(self.selection.root))
-        return [path for place in places if (path := place / "metadata.csv").is_file()]
+        splits = (folder / self.selection.split for folder in folders(self.selection.root))
+        return [path for split in splits if (path := split / "metadata.csv").is_file()]
 
     @cached_property
     def _tables(self) -> dict[Path, list[Row]]:
@@ -52,17 +55,17 @@ class Memmaps(Layout):
         return self._tables[path.parent]
 
     def check(self) -> None:
-        """Look whether each band's file has the size that the metadata imply."""
+        """Check that each band's file has the size that follows from the metadata."""
         for folder in self._folders():
             for band in self.selection.bands:
-                self._sound_file(folder, band)
+                self._checked_file(folder, band)
 
     def read(self, patch: Patch) -> NDArray[Any]:
         """Return the bands of one patch."""
         return np.stack([band[patch.row] for band in self._bands(patch.folder)])
 
     def data_files(self) -> Iterator[Path]:
-        """Return the files of the bands asked for, those that there are."""
+        """Return the files of the wanted bands that exist."""
         for folder in self._folders():
             for band in self.selection.bands:
                 if (path := self._file(folder, band)).is_file():
@@ -71,13 +74,13 @@ class Memmaps(Layout):
     def _file(self, folder: Path, band: str) -> Path:
         short = short_name(band)
         names = (short, f"B{short.removeprefix('B'):0>2}")
-        places = [folder / f"{self.selection.level}_{name}.dat" for name in names]
-        return next((path for path in places if path.is_file()), places[0])
+        paths = [folder / f"{self.selection.level}_{name}.dat" for name in names]
+        return next((path for path in paths if path.is_file()), paths[0])
 
     def _folders(self) -> Iterable[Path]:
         return dict.fromkeys(patch.folder for patch in self.patches)
 
-    def _sound_file(self, folder: Path, band: str) -> Path:
+    def _checked_file(self, folder: Path, band: str) -> Path:
         path = self._file(folder, band)
         if not path.is_file():
             raise DataError(f"{path}: no such file; {self.tree}.")
@@ -85,7 +88,7 @@ class Memmaps(Layout):
         expected, size = patches * SIDE * SIDE * 2, path.stat().st_size
         if size != expected:
             raise DataError(
-                f"{path}: {size} bytes, but {patches} rows of metadata.csv make {expected}; "
+                f"{path}: {size} bytes, but {patches} rows of metadata.csv need {expected}; "
                 "one of the two is incomplete: download it again."
             )
         return path
@@ -98,7 +101,7 @@ class Memmaps(Layout):
         if folder not in self._open:
             shape = (len(self._tables[folder]), SIDE, SIDE)
             self._open[folder] = [
-                np.memmap(self._sound_file(folder, band), dtype="<i2", mode="r", shape=shape)
+                np.memmap(self._checked_file(folder, band), dtype="<i2", mode="r", shape=shape)
                 for band in self.selection.bands
             ]
         return self._open[folder]

@@ -1,10 +1,10 @@
 """CloudSEN12+: one ``.mlstac`` container per split and label type.
 
-A container is ``#y``, the length of the header (8 bytes, little-endian), the header (JSON: the
-id of each sample with the place and the length of its bytes, counted from the header's end), and
-the samples one after the other, each a raster file of its own. The package ``mlstac`` wrote and
-read it up to version 0.1.8; what bears that name since is something else, and the old one pickles
-into a shared folder, so the format is read here.
+A container consists of ``#y``, the length of the header (8 bytes, little-endian), the header (JSON:
+the id of each sample, with the offset of its bytes from the header's end and their number), and the
+samples one after another, each of them a raster file. The package ``mlstac`` wrote and read the
+format up to version 0.1.8. Later versions are something else, and the old one unpickles from a
+shared folder, so the format is read here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SIDE = 509
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Where the bytes of one sample lie: ``offset`` from the start of ``path``."""
+    """Where the bytes of one sample are: ``offset`` counts from the start of ``path``."""
 
     path: Path
     offset: int
@@ -59,12 +59,12 @@ class Sample:
         except OSError as error:
             raise unreadable(self.path, error) from None
         if len(content) < self.length:
-            raise DataError(f"{self.path}: ends within the sample; download it again.")
+            raise DataError(f"{self.path}: truncated within the sample; download it again.")
         return content
 
 
 def read_index(path: Path) -> dict[str, Sample]:
-    """Return the samples of a container by their ids, without reading any.
+    """Return the samples of a container by their ids, without reading them.
 
     Raises:
         DataError: The file is not such a container.
@@ -72,7 +72,7 @@ def read_index(path: Path) -> dict[str, Sample]:
     try:
         with path.open("rb") as stream:
             if stream.read(2) != MAGIC:
-                raise DataError(f"{path}: does not begin like an .mlstac container.")
+                raise DataError(f"{path}: not an .mlstac container (it does not begin with #y).")
             length = int.from_bytes(stream.read(8), "little")
             if length > MAX_HEADER:
                 raise DataError(f"{path}: claims a header of {length} bytes; download it again.")
@@ -95,8 +95,8 @@ class Containers(Layout):
     """Patches of 509 pixels padded to 512, as JPEG 2000 or GeoTIFF files of 15 bands.
 
     The bands are the 13 of level L1C and two label layers; there is no L2A. Patches of 2,000
-    pixels are left out. Containers lie beside ``metadata.parquet`` (as on the Hub), or both in
-    ``{split}/mls`` (as ``mlstac.download`` laid them).
+    pixels are left out. Containers and ``metadata.parquet`` are in ``{split}`` (as on the Hub) or
+    in ``{split}/mls`` (where ``mlstac.download`` put them).
     """
 
     name = "mlstac"
@@ -110,26 +110,26 @@ class Containers(Layout):
     def metadata(self) -> list[Path]:
         """The metadata of the split."""
         splits = [folder / self._split for folder in folders(self.selection.root)]
-        places = [place / sub for place in splits for sub in ("", "mls")]
-        return [path for place in places if (path := place / "metadata.parquet").is_file()][:1]
+        parents = [split / name for split in splits for name in ("", "mls")]
+        return [path for parent in parents if (path := parent / "metadata.parquet").is_file()][:1]
 
     def rows(self, path: Path) -> Iterator[Row]:
         """Return the rows of patches of 509 pixels.
 
         Raises:
-            ConfigError: Another level than L1C is asked for.
+            ConfigError: Another level than L1C is wanted.
             DataError: The metadata cannot be read.
         """
         if self.selection.level != "L1C":
             raise ConfigError(
-                "anchors.level: CloudSEN12+ .mlstac files hold L1C alone; set anchors.level = "
+                "anchors.level: CloudSEN12+ .mlstac files hold L1C only; set anchors.level = "
                 "'L1C', or use v1 or v1.1 for the paper's L2A."
             )
         rows = parquet_rows(path, (*NEEDED, "datapoint_id"))
         return (row for row in rows if row.get("proj_shape", SIDE) in (SIDE, str(SIDE)))
 
     def check(self) -> None:
-        """Look whether there is a container of each label type."""
+        """Check that there is a container of each label type."""
         for label in dict.fromkeys(patch.label_type for patch in self.patches):
             if not self._containers(label):
                 path = self._folder / f"{self._split}_{SIDE}_{label}.mlstac"
@@ -148,7 +148,7 @@ class Containers(Layout):
             return read_bands(raster, numbers, name)
 
     def data_files(self) -> Iterator[Path]:
-        """Return the containers of the label types asked for."""
+        """Return the containers of the wanted label types."""
         return (path for label in self.selection.label_types for path in self._containers(label))
 
     @property

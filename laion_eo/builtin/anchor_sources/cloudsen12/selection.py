@@ -1,4 +1,4 @@
-"""Which patches of CloudSEN12 are wanted, and what its metadata say of each."""
+"""Which patches of CloudSEN12 are wanted, and what the metadata say about each."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Selection(ComponentConfig):
         return self
 
     def wants(self, row: Row) -> bool:
-        """Return whether a row of the metadata is of the kinds asked for."""
+        """Return whether the patch of a row of the metadata is wanted."""
         return (
             row["label_type"] in self.label_types and row["cloud_coverage"] in self.cloud_coverage
         )
@@ -79,16 +79,16 @@ class Selection(ComponentConfig):
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One patch that is wanted.
+    """One wanted patch.
 
     Attributes:
         id: Its name, the same in every run.
-        folder: The split's folder, or that of the whole tree.
-        row: Its row in the folder's metadata, from 0.
+        folder: The folder of its metadata: the split's, or the tree's.
+        row: Its row index in these metadata.
         label_type: Its kind of annotation.
         lon: Longitude of its centre in degrees.
         lat: Latitude of its centre in degrees.
-        acquired: When Sentinel-2 took it, UTC.
+        acquired: When Sentinel-2 acquired it, in UTC.
     """
 
     id: str
@@ -101,10 +101,15 @@ class Patch:
 
 
 def make_patch(folder: Path, number: int, row: Row) -> Patch:
-    """Read what a row of the metadata says of its patch.
+    """Return the patch of a row of the metadata.
+
+    Args:
+        folder: The folder of the metadata.
+        number: The row index.
+        row: The row.
 
     Raises:
-        DataError: The row names no patch.
+        DataError: The row has no usable name of a patch.
     """
     name = row.get("datapoint_id") or f"{row.get('roi_id')}/{row.get('s2_id_gee')}"
     if not isinstance(name, str) or PurePath(name).is_absolute() or ".." in PurePath(name).parts:
@@ -124,10 +129,10 @@ def _utc(value: JSON) -> datetime | None:
 
 
 def csv_rows(path: Path, needed: Collection[str]) -> Iterator[dict[str, str]]:
-    """Yield the rows of a metadata file, the columns that matter of them.
+    """Yield the rows of a metadata file, with the needed and optional columns only.
 
     Raises:
-        DataError: It cannot be read, or lacks a column.
+        DataError: The file cannot be read, or lacks a column.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -140,10 +145,10 @@ def csv_rows(path: Path, needed: Collection[str]) -> Iterator[dict[str, str]]:
 
 
 def parquet_rows(path: Path, needed: Collection[str]) -> list[dict[str, JSON]]:
-    """Return the rows of a metadata file, the columns that matter of them.
+    """Return the rows of a metadata file, with the needed and optional columns only.
 
     Raises:
-        DataError: It cannot be read, or lacks a column.
+        DataError: The file cannot be read, or lacks a column.
     """
     try:
         file = pq.ParquetFile(path)
@@ -156,7 +161,7 @@ def parquet_rows(path: Path, needed: Collection[str]) -> list[dict[str, JSON]]:
 
 
 def unreadable(path: Path, error: Exception) -> DataError:
-    """Return the error that says that a file cannot be read."""
+    """Return the error for a file that cannot be read."""
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return DataError(f"{path}: cannot be read ({reason}).")
 

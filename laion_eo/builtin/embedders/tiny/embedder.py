@@ -1,4 +1,4 @@
-"""Embedder ``tiny``: small models that PyPI packages carry, joined by projections of our own."""
+"""Embedder ``tiny``: small models from PyPI packages, joined by projections of our own."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from laion_eo.types import JSON, Embeddings, Picture
 
 
 class Tiny(Embedder):
-    """For trying things out without a hub; see the model card beside this file."""
+    """For trying things out without the Hub; see the model card beside this file."""
 
     name = "tiny"
-    summary = "small joint model that needs no hub, for trying things out"
+    summary = "small joint model that needs no Hub, for trying things out"
 
     @property
     def model_id(self) -> str:
@@ -25,7 +25,7 @@ class Tiny(Embedder):
 
     @property
     def dim(self) -> int:
-        """Length of the embeddings."""
+        """Dimension of the embeddings."""
         return self._model.dim
 
     def known_dim(self) -> int:
@@ -52,7 +52,7 @@ class Tiny(Embedder):
         return self._model.encode_images(images)
 
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed n texts, English above all: float32, (n, dim)."""
+        """Embed n texts, best in English: float32, (n, dim)."""
         return self._model.encode_texts(texts)
 
     def facts(self) -> dict[str, JSON]:

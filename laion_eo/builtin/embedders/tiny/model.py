@@ -1,4 +1,4 @@
-"""A joint image-text embedder: frozen small backbones from packages, and trained heads on both."""
+"""A joint image-text embedder: small frozen backbones from packages, with a trained head each."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ WEIGHTS = Path(__file__).with_name("tiny.safetensors")
 class Heads:
     """The trained layers on both backbones, as plain arrays.
 
-    Each head is a linear path, which keeps what the backbone knows, plus a small hidden layer.
+    Each head is a linear path, which preserves what the backbone knows, plus a small hidden layer.
     """
 
     def __init__(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Take the arrays as the training writes them.
 
         Args:
-            weights: for each layer `weight` (out, in) int8, `weight_scale` (out,) and `bias`
-                (out,) float32; for the pictures' features `image.mean` and `image.scale`.
+            weights: For each layer ``weight``, int8 (out, in), ``weight_scale`` and ``bias``,
+                float32 (out,); for the features of pictures ``image.mean`` and ``image.scale``.
         """
         self._arrays = {
             name: array.astype(np.float32) * weights[f"{name}_scale"][:, None]
@@ -50,18 +50,18 @@ class Heads:
 
     @property
     def dim(self) -> int:
-        """Length of an embedding."""
+        """Dimension of the embeddings."""
         return len(self._arrays["image.linear.bias"])
 
     def image(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn the features of one picture (one vector) into a unit vector of length `dim`."""
+        """Turn the features of one picture, (features,), into a vector of length 1, (dim,)."""
         standard = (features - self._arrays["image.mean"]) * self._arrays["image.scale"]
         linear = self._layer(standard, "image.linear")
         return self._joined(linear, linear, "image")
 
     def text(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn the features of one text (one vector) into a unit vector of length `dim`."""
-        # As long as if its parts had variance 1: the text's head was trained on this length.
+        """Turn the features of one text, (features,), into a vector of length 1, (dim,)."""
+        # Scaled as if its components had variance 1, as in training.
         unit = features / np.linalg.norm(features)
         standard = (unit * np.sqrt(len(unit))).astype(np.float32)
         return self._joined(self._layer(standard, "text.linear"), standard, "text")
@@ -80,12 +80,12 @@ class Heads:
 
 
 class TinyModel:
-    """Pictures and texts as unit vectors of one space; load it with `TinyModel.load()`."""
+    """Embeds pictures and texts in one space; load it with :meth:`load`."""
 
     def __init__(
         self, images: ImageBackbone, texts: TextBackbone, heads: Heads, threads: int
     ) -> None:
-        """Join backbones and heads; `TinyModel.load()` does it with the files installed."""
+        """Join backbones and heads; :meth:`load` does it with the installed files."""
         self._images = images
         self._texts = texts
         self._heads = heads
@@ -93,13 +93,13 @@ class TinyModel:
 
     @classmethod
     def load(cls, threads: int | None = None) -> TinyModel:
-        """Load backbones and heads; nothing is fetched.
+        """Load backbones and heads; nothing is downloaded.
 
         Args:
-            threads: how many pictures are embedded at a time; None: one for each core.
+            threads: Pictures that are embedded at the same time; one per core by default.
 
         Raises:
-            ModuleNotFoundError: a package is missing; the message says how to install it.
+            ModuleNotFoundError: A package is missing; the message says how to install it.
         """
         cores = threads or os.cpu_count() or 1
         return cls(ImageBackbone(), TextBackbone(), Heads.load(WEIGHTS), cores)
@@ -111,12 +111,12 @@ class TinyModel:
 
     @property
     def dim(self) -> int:
-        """Length of an embedding."""
+        """Dimension of the embeddings."""
         return self._heads.dim
 
     @cached_property
     def weights_sha256(self) -> str:
-        """SHA-256 (hexadecimal) over the heads' file and the backbones' files, in order."""
+        """SHA-256, in hex, of the files of the heads and the backbones, in this order."""
         digest = hashlib.sha256()
         for file in (WEIGHTS, *self._images.files, *self._texts.files):
             digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -126,13 +126,13 @@ class TinyModel:
         """Embed pictures.
 
         Args:
-            images: each (height, width, 3) uint8 RGB, of any size from 1 x 1 on.
+            images: uint8 RGB, (height, width, 3) each, at least 1 x 1.
 
         Returns:
-            (n, dim) float32 unit vectors; each depends on its own picture only.
+            float32, (n, dim), rows of length 1; each depends on its own picture only.
 
         Raises:
-            ValueError: an array is not a colour picture.
+            ValueError: An array is not a colour picture.
         """
         checked = [_checked(image) for image in images]
         if not checked:
@@ -144,13 +144,13 @@ class TinyModel:
         return self._heads.image(self._images.features(image))
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts, of which the first 128 tokens count.
+        """Embed texts, truncated to 128 tokens.
 
         Args:
-            texts: English works best; an empty one is allowed.
+            texts: English works best; a text may be empty.
 
         Returns:
-            (n, dim) float32 unit vectors; each depends on its own text only.
+            float32, (n, dim), rows of length 1; each depends on its own text only.
         """
         with _one_thread_each():
             embedded = [self._heads.text(self._texts.features(text)) for text in texts]
@@ -159,10 +159,10 @@ class TinyModel:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Let torch use one thread for each picture: its layers are too small to be worth sharing.
+    """Let torch use one thread per picture: the layers are too small to be worth splitting.
 
-    Two threads that wait for each other at every layer took nine times the work of one, measured on
-    a busy machine of two cores. Threads started inside the block inherit the setting.
+    Two threads that wait for each other at every layer cost nine times the CPU time of one, as
+    measured on a busy machine with two cores. Threads started inside the block inherit the setting.
     """
     torch = require("torch", "torch")
     before = torch.get_num_threads()

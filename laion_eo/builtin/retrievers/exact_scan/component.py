@@ -18,7 +18,7 @@ from laion_eo.builtin.retrievers.exact_scan.scan import Counts, Piece, Scanner, 
 from laion_eo.builtin.retrievers.exact_scan.topk import MAX_ROWS
 from laion_eo.builtin.retrievers.metadata import EMPTY
 from laion_eo.builtin.retrievers.pool_record import PoolRecord, read_record
-from laion_eo.builtin.retrievers.storage import Place
+from laion_eo.builtin.retrievers.storage import Location
 from laion_eo.component import require_packages
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.kinds import (
@@ -32,14 +32,14 @@ from laion_eo.kinds import (
 from laion_eo.types import JSON, Embeddings, Neighbors
 
 PIECES_IN_MEMORY = 3
-"""One that is compared, one that waits, one that is read."""
+"""One that is compared, one that is ready, one that is being read."""
 
 
 class ExactScan(ShardedRetriever):
-    """Every row is compared with every anchor, or proven not to matter.
+    """Every row is compared with every anchor, or proven not to be among its neighbours.
 
-    A score is the float32 nearest to the exact dot product of the vectors as they are stored; equal
-    scores go to the lower row number. The answer depends on nothing else.
+    A score is the float32 nearest to the exact dot product of the vectors as they are stored; of
+    equal scores the lower row index comes first. The result depends on nothing else.
     """
 
     name = "exact-scan"
@@ -53,14 +53,14 @@ class ExactScan(ShardedRetriever):
                 or ``*.h5`` files; a path, or any URL that fsspec knows.
             metadata: Folder with the metadata, if it is not in the pool.
             key: Name of the array, column or dataset that holds the vectors, if it is unusual.
-            normalize: Scale the vectors to length 1; without it, others are an error.
-            shard_rows: Rows of a shard: what a killed run does again at most.
+            normalize: Scale the vectors to length 1; without it, other lengths are an error.
+            shard_rows: Rows of a shard: what a killed run repeats at most.
             memory_mb: Megabytes of vectors in memory at a time.
             device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is a device.
         """
 
-        pool: Place
-        metadata: Place | None = None
+        pool: Location
+        metadata: Location | None = None
         key: str | None = None
         normalize: bool = False
         shard_rows: int = Field(default=1_000_000, ge=1)
@@ -78,11 +78,11 @@ class ExactScan(ShardedRetriever):
         return Counts()
 
     def identity(self) -> JSON:
-        """Return a hash of the files' names, sizes and times."""
+        """Return a hash of the files' names, sizes and modification times."""
         return storage.identity(self._pool.files())
 
     def pool_size(self) -> PoolSize:
-        """Return the rows of the pool and the bytes of its vectors."""
+        """Return the number of rows of the pool and the bytes of its vectors."""
         return PoolSize(self._pool.rows, self._pool.bytes)
 
     @cached_property
@@ -110,11 +110,11 @@ class ExactScan(ShardedRetriever):
         return super().before_re_laion() or self._record.before_re_laion
 
     def facts(self) -> dict[str, JSON]:
-        """Return the share of pairs that was proven not to matter."""
+        """Return the counts, and the share of pairs that was proven to be outside the top k."""
         return dict(self._counts.facts()) if self._counts.pairs else {}
 
     def take_counts(self) -> dict[str, int]:
-        """Return the pairs counted since the last call."""
+        """Return the pairs counted since the last call, and reset the counts."""
         return self._counts.take()
 
     def add_counts(self, counts: Mapping[str, int]) -> None:
@@ -122,7 +122,7 @@ class ExactScan(ShardedRetriever):
         self._counts.add(counts)
 
     def shards(self) -> int:
-        """Return the number of shards: of ``shard_rows`` rows, whatever the files."""
+        """Return the number of shards; each has ``shard_rows`` rows, whatever the files."""
         return -(-self._pool.rows // self.config.shard_rows)
 
     def search_shard(
@@ -133,7 +133,7 @@ class ExactScan(ShardedRetriever):
         Args:
             queries: float32, (n, dim), rows of length 1.
             k: Neighbours wanted.
-            shard: Its number.
+            shard: Its index.
             floor: float32, (n,): lower scores are of no interest.
 
         Raises:
@@ -170,7 +170,7 @@ class ExactScan(ShardedRetriever):
         return best
 
     def _pieces(self, shard: int, dim: int) -> Iterator[Piece]:
-        """Yield the pieces of a shard; the next one is read while one is compared."""
+        """Yield the pieces of a shard; while one is compared, the next one is read."""
         start = shard * self.config.shard_rows
         stop = min(start + self.config.shard_rows, self._pool.rows)
         itemsize = 4 if self.config.normalize else self._pool.itemsize
@@ -186,10 +186,10 @@ class ExactScan(ShardedRetriever):
         """Fetch the metadata of rows: ``url`` and ``caption``, in the order of ``ids``.
 
         Args:
-            ids: int64, (m,), row numbers.
+            ids: int64, (m,), row indices.
 
         Raises:
-            DataError: The pool has no metadata, or it is damaged.
+            DataError: The pool has no metadata, or they are damaged.
         """
         if not len(ids):
             return EMPTY

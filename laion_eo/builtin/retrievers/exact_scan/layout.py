@@ -1,7 +1,8 @@
-"""What a pool is made of: its files of vectors, in order, and the metadata of their rows."""
+"""The parts of a pool: its files of vectors, in order, and the metadata of their rows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from laion_eo.builtin.retrievers.storage import Folder, Stored
 from laion_eo.errors import DataError
 
 OPEN_TOGETHER = 16
-"""Files whose headers are read at the same time: a server answers slowly, but many at once."""
+"""Files whose headers are read at the same time; a server is slow, but answers many at once."""
 EXPECTED = (
     "expected img_emb/*.npy and metadata/*.parquet, as `laion-eo index` and clip-retrieval write "
     "them; or *.npz, *.parquet or *.h5 files with vectors"
@@ -29,50 +30,50 @@ class Layout:
     """The files of a pool.
 
     Attributes:
-        place: Path or URL of the pool.
-        vectors: Files with vectors, in the order of the row numbers.
-        beside: The parquet file of each, where metadata comes that way.
-        folder: Where else the metadata is, in any of clip-retrieval's forms.
+        location: Path or URL of the pool.
+        vectors: Files with vectors, in the order of the row indices.
+        beside: The Parquet file with the metadata of each, in pools of such pairs.
+        folder: The folder with the metadata otherwise, in any of clip-retrieval's formats.
     """
 
-    place: str
+    location: str
     vectors: Sequence[Stored]
     beside: Sequence[Stored] = ()
     folder: Folder | None = None
 
 
-def find_layout(place: str, metadata: str | None) -> Layout:
-    """Look at a pool's folder.
+def find_layout(location: str, metadata: str | None) -> Layout:
+    """Find the files of a pool.
 
-    Three kinds are known: clip-retrieval's (``img_emb/*.npy``, ``metadata/``); DataComp's (pairs of
-    ``X.npz`` and ``X.parquet``); and a folder of parquet files that hold vectors and metadata, or
-    of HDF5 files with metadata elsewhere.
+    Three kinds of folder are known: clip-retrieval's (``img_emb/*.npy``, ``metadata/``); DataComp's
+    (pairs of ``X.npz`` and ``X.parquet``); and Parquet files that hold both vectors and metadata,
+    or HDF5 files with metadata elsewhere.
 
     Args:
-        place: Path or URL of the pool.
+        location: Path or URL of the pool.
         metadata: Path or URL of a folder with the metadata, if that is elsewhere.
 
     Raises:
         DataError: The folder holds no vectors.
     """
-    folder = Folder(place)
+    folder = Folder(location)
     elsewhere = Folder(metadata) if metadata else None
     if folder.has_folder("img_emb"):
-        return Layout(place, folder.files("img_emb", [".npy"]), folder=elsewhere or folder)
+        return Layout(location, folder.files("img_emb", [".npy"]), folder=elsewhere or folder)
     for suffixes in ([".npz"], [".h5", ".hdf5"], [".npy"], [".parquet"]):
         if files := folder.files("", suffixes):
             beside = () if elsewhere else _beside(folder, files)
-            return Layout(place, files, beside, elsewhere)
-    raise DataError(f"{place}: not a pool; {EXPECTED}.")
+            return Layout(location, files, beside, elsewhere)
+    raise DataError(f"{location}: not a pool; {EXPECTED}.")
 
 
 def _beside(folder: Folder, files: Sequence[Stored]) -> Sequence[Stored]:
-    """Return the parquet file of the same name of each file: for each, or for none."""
+    """Return the Parquet file of the same name for each file: for all of them, or for none."""
     parquet = {file.stem: file for file in folder.files("", [".parquet"])}
     found = [parquet[file.stem] for file in files if file.stem in parquet]
     if found and len(found) != len(files):
-        lonely = next(file for file in files if file.stem not in parquet)
-        raise DataError(f"{lonely}: no {lonely.stem}.parquet beside it, as the other files have.")
+        single = next(file for file in files if file.stem not in parquet)
+        raise DataError(f"{single}: no {single.stem}.parquet beside it, as the other files have.")
     return found
 
 
@@ -84,7 +85,7 @@ class Pool:
         key: Name of the array, column or dataset with the vectors, if it is not a known one.
 
     Raises:
-        DataError: A file is damaged, or its rows are not those of its metadata.
+        DataError: A file is damaged, or vectors and metadata differ in their number of rows.
     """
 
     def __init__(self, layout: Layout, key: str | None) -> None:
@@ -98,7 +99,7 @@ class Pool:
 
     @property
     def rows(self) -> int:
-        """All rows."""
+        """Number of rows."""
         return int(self.starts[-1])
 
     @property
@@ -108,7 +109,7 @@ class Pool:
 
     @property
     def itemsize(self) -> int:
-        """Bytes that a number of a vector has in memory, at most."""
+        """Bytes per component of a vector in memory, at most."""
         return max((reader.itemsize for reader in self.readers), default=1)
 
     def files(self) -> list[Stored]:
@@ -116,7 +117,7 @@ class Pool:
         return [*self._layout.vectors, *(self.metadata.files if self.metadata else ())]
 
     def _describe(self) -> Metadata | None:
-        """Open the metadata and compare its rows with the vectors'."""
+        """Open the metadata, and check that they have as many rows as the vectors."""
         if self._layout.beside:
             found: Metadata = ParquetMetadata(self._layout.beside)
         elif self._layout.folder is not None and self.readers:
@@ -131,13 +132,13 @@ class Pool:
                     )
         if found.rows != self.rows:
             raise DataError(
-                f"{self._layout.place}: {self.rows} vectors in {len(self.readers)} files, "
+                f"{self._layout.location}: {self.rows} vectors in {len(self.readers)} files, "
                 f"but {found.rows} rows in {len(found.files)} files of metadata."
             )
         return found
 
     def check_dim(self, dim: int) -> None:
-        """Raise DataError if a file's vectors are not of this length."""
+        """Raise DataError if a file's vectors are not of this dimension."""
         for reader in self.readers:
             if reader.rows and reader.dim != dim:
                 raise DataError(
@@ -148,14 +149,15 @@ class Pool:
     def pieces(self, start: int, stop: int, step: int) -> Iterator[Piece]:
         """Yield the rows ``start`` to ``stop``, at most ``step`` at a time, file by file.
 
-        The pieces of a file are alike: their guesses too, and memory is used again.
+        The pieces of a file are of nearly equal size: buffers fit all of them, and there is no
+        small last one, of which a sample says little.
         """
         for reader, begins in zip(self.readers, self.starts[:-1].tolist(), strict=True):
             first, last = max(start - begins, 0), min(stop - begins, reader.rows)
             if first >= last:
                 continue
-            row, cuts = first, -(-(last - first) // step)
-            for vectors in reader.read(first, last, -(-(last - first) // cuts)):
+            row, pieces = first, math.ceil((last - first) / step)
+            for vectors in reader.read(first, last, math.ceil((last - first) / pieces)):
                 yield Piece(vectors, begins + row, str(reader.source), row)
                 row += len(vectors)
 

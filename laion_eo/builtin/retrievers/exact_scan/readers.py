@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,19 +18,14 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from laion_eo.builtin.retrievers.storage import Stored, open_hdf5
+from laion_eo.columns import ALIASES, find_column
 from laion_eo.errors import DataError
-
-NPZ_ARRAYS = ("l14_img", "b32_img", "img_emb")
-"""What DataComp calls its image vectors, and what others do."""
-PARQUET_COLUMNS = ("image_embedding", "img_emb", "embedding", "emb")
-HDF5_DATASETS = ("emb", "img_emb", "embeddings")
-"""``emb``: the SISAP challenge's files of LAION-2B."""
 
 Vectors = NDArray[np.floating]
 
 
 def _faults() -> tuple[type[Exception], ...]:
-    """Return what reading a damaged file, or one that a server withholds, may raise."""
+    """Return what may be raised by reading a damaged file, or one that a server withholds."""
     import aiohttp  # fsspec lets its errors through
 
     archives = (zipfile.BadZipFile, zlib.error, pa.ArrowException)
@@ -41,12 +36,14 @@ class Reader(ABC):
     """One file of vectors.
 
     Attributes:
+        kind: What messages call the format.
         source: The file.
-        rows: Vectors in it.
-        dim: Length of each.
-        itemsize: Bytes a number has in memory.
+        rows: Number of vectors.
+        dim: Their dimension.
+        itemsize: Bytes per component in memory.
     """
 
+    kind: ClassVar[str]
     rows: int
     dim: int
     itemsize: int
@@ -59,9 +56,7 @@ class Reader(ABC):
         except DataError:
             raise
         except _faults() as e:
-            raise DataError(f"{source}: not a whole {type(self).kind} file: {e}") from None
-
-    kind = ""
+            raise DataError(f"{source}: incomplete, or not a {self.kind} file: {e}") from None
 
     @abstractmethod
     def _open(self) -> None:
@@ -89,16 +84,14 @@ class Reader(ABC):
             )
         self.rows, self.dim, self.itemsize = int(shape[0]), int(shape[1]), dtype.itemsize
 
-    def _choose(self, there: Sequence[str], known: Sequence[str], what: str) -> str:
-        """Return the array to read: the one asked for, or else the first known one."""
-        if self.key is not None and self.key in there:
-            return self.key
-        found = next((name for name in known if name in there), None)
-        if self.key is None and found is not None:
+    def _choose(self, names: Sequence[str], what: str) -> str:
+        """Return the array to read: the one that the option `key` names, or a known one."""
+        found = find_column("vector", names) if self.key is None else self.key
+        if found is not None and found in names:
             return found
-        wanted = repr(self.key) if self.key is not None else " or ".join(known)
+        wanted = " or ".join(ALIASES["vector"]) if self.key is None else repr(self.key)
         raise DataError(
-            f"{self.source}: no {what} {wanted}; it has {', '.join(there) or 'none'}. "
+            f"{self.source}: no {what} {wanted}; it has {', '.join(names) or 'none'}. "
             "Name one with the option `key`."
         )
 
@@ -117,6 +110,7 @@ def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 def _rows_of(stream: IO[bytes], dtype: np.dtype[Any], rows: int, dim: int) -> Vectors:
+    """Read the next rows of a stream straight into an array, without a copy."""
     found: Vectors = np.empty((rows, dim), dtype)
     left = memoryview(found.reshape(-1).view(np.uint8).data)
     while len(left):
@@ -156,7 +150,7 @@ class Npz(Reader):
     def _open(self) -> None:
         with self.source.open() as stream, zipfile.ZipFile(stream) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
-            self._name = self._choose(names, NPZ_ARRAYS, "array") + ".npy"
+            self._name = self._choose(names, "array") + ".npy"
             with archive.open(self._name) as member:
                 shape, self._dtype = _npy_header(member)
         self._shape(shape, self._dtype)
@@ -168,7 +162,7 @@ class Npz(Reader):
             archive.open(self._name) as member,
         ):
             _npy_header(member)
-            for first in range(0, start, step):
+            for first in range(0, start, step):  # a compressed member cannot be entered half way
                 _rows_of(member, self._dtype, min(step, start - first), self.dim)
             for first in range(start, stop, step):
                 yield _rows_of(member, self._dtype, min(step, stop - first), self.dim)
@@ -184,7 +178,7 @@ class Parquet(Reader):
             file = pq.ParquetFile(stream)
             schema = file.schema_arrow
             lists = [field.name for field in schema if _is_vectors(field.type)]
-            self._column = self._choose(lists, PARQUET_COLUMNS, "column of vectors")
+            self._column = self._choose(lists, "column of vectors")
             rows = file.metadata.num_rows
             first = next(file.iter_batches(1, columns=[self._column]), None) if rows else None
         if first is not None and first[self._column].null_count:
@@ -201,16 +195,16 @@ class Parquet(Reader):
                 rows = file.metadata.row_group(group).num_rows
                 if start < row + rows and row < stop:
                     batches = file.iter_batches(step, row_groups=[group], columns=[self._column])
-                    yield from self._cut(batches, row, start, stop)
+                    yield from self._clip(batches, row, start, stop)
                 row += rows
 
-    def _cut(
+    def _clip(
         self, batches: Iterator[pa.RecordBatch], row: int, start: int, stop: int
     ) -> Iterator[Vectors]:
+        """Yield the vectors from ``start`` to ``stop`` of batches that begin at ``row``."""
         for batch in batches:
-            part = batch.slice(
-                max(0, start - row), max(0, min(stop, row + len(batch)) - max(row, start))
-            )
+            first, last = max(start, row), min(stop, row + len(batch))
+            part = batch.slice(max(0, start - row), max(0, last - first))
             row += len(batch)
             if not len(part):
                 continue
@@ -233,7 +227,7 @@ class Hdf5(Reader):
 
     def _open(self) -> None:
         with self.source.open() as stream, open_hdf5(stream, self.source) as file:
-            self._name = self._choose(list(file), HDF5_DATASETS, "dataset")
+            self._name = self._choose(list(file), "dataset")
             data = file[self._name]
             self._shape(data.shape, data.dtype)
 
@@ -244,5 +238,10 @@ class Hdf5(Reader):
 
 
 READERS: dict[str, type[Reader]] = {
-    ".npy": Npy, ".npz": Npz, ".parquet": Parquet, ".h5": Hdf5, ".hdf5": Hdf5,
-}  # fmt: skip
+    ".npy": Npy,
+    ".npz": Npz,
+    ".parquet": Parquet,
+    ".h5": Hdf5,
+    ".hdf5": Hdf5,
+}
+"""The reader of each extension, in lower case."""

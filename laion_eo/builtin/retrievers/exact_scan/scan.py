@@ -1,4 +1,16 @@
-"""Scans pieces of the pool: every query, every row, block by block."""
+"""Scans pieces of the pool: every query against every row, block by block.
+
+Proven, because a pair is left out only where its cheap score proves that it is below a threshold
+(:mod:`~laion_eo.builtin.retrievers.exact_scan.products`), and every threshold that was used is
+checked in the end against the k-th score that was found. The thresholds are guesses, which need no
+proof: where one turns out to have been too high, its query is scanned again with a threshold that
+is proven by then.
+
+Fast, because nearly all pairs are ruled out by one matrix product and one comparison. For that, a
+threshold must soon be close to the k-th best score of the piece. So blocks are drawn at random: the
+rows seen so far are a fair sample of the piece, and the best scores among them tell about where the
+k-th best of all rows is.
+"""
 
 from __future__ import annotations
 
@@ -23,32 +35,47 @@ from laion_eo.builtin.retrievers.exact_scan.topk import (
 from laion_eo.errors import DataError
 from laion_eo.types import Embeddings, Neighbors
 
-BLOCK_SCORES = 1 << 23
-"""Scores that are looked at together: 16 MB in bfloat16, which caches hold."""
-BLOCK_ROWS = 1 << 13
-"""Rows that are looked at together at most: 24 MB in float32 at 768 dimensions."""
 ROWS_TOGETHER = 1 << 10
 """Rows that are scaled together."""
-MAX_WAITING = 1 << 22
-"""Pairs that may wait for their exact scores, beside 4 k of each query."""
 MAX_KEPT = 1 << 23
 """Neighbours of all queries that are searched together: with these, a scan stays below 2 GB."""
 UNIT_TOLERANCE = 2e-2
-"""Float16 vectors are off by less than 1e-3; anything past this was never normalised."""
-SAFETY = 5.5
-"""Standard deviations by which a guessed threshold stays below the expected one."""
-GUESSED = 0.25
-"""Share of the margin by which it stays below too: cheap scores are rarely off by more, and a guess
-needs no proof, as it is checked."""
+"""Float16 vectors are off by less than 1e-3; anything beyond this was never normalised."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a scan holds in memory, and how bold its guesses are.
+
+    The neighbours that it finds are the same whatever the limits.
+
+    Attributes:
+        block_scores: Cheap scores that are computed together: 16 MB in bfloat16, which caches hold.
+        block_rows: Rows that are compared together at most: 24 MB in float32 at 768 dimensions.
+        pending: Pairs that may be pending, that is, without an exact score yet; besides 4 k of each
+            query.
+        safety: Standard deviations by which a guessed threshold stays below the expected one.
+        margin_share: Share of the margin by which it stays below, too: cheap scores are rarely off
+            by more.
+    """
+
+    block_scores: int = 1 << 23
+    block_rows: int = 1 << 13
+    pending: int = 1 << 22
+    safety: float = 5.5
+    margin_share: float = 0.25
+
+
+LIMITS = Limits()
 
 
 @dataclass
 class Counts:
-    """What a scan saw and what it was spared.
+    """What a scan compared, and what it was spared.
 
     Attributes:
-        pairs: Of a query and a row.
-        pairs_again: Those that were looked at twice, as a guess had been too high.
+        pairs: Pairs of a query and a row.
+        pairs_again: Those that were compared twice, because a guess had been too high.
         pairs_scored: Those that were scored exactly, each time.
     """
 
@@ -57,24 +84,24 @@ class Counts:
     pairs_scored: int = 0
 
     def take(self) -> dict[str, int]:
-        """Return the counts, and begin anew."""
+        """Return the counts, and start again from 0."""
         taken = asdict(self)
         self.pairs = self.pairs_again = self.pairs_scored = 0
         return taken
 
     def add(self, taken: Mapping[str, int]) -> None:
-        """Add what another scan took; nothing, where there was none."""
+        """Add what another scan's :meth:`take` returned; missing counts are 0."""
         self.pairs += taken.get("pairs", 0)
         self.pairs_again += taken.get("pairs_again", 0)
         self.pairs_scored += taken.get("pairs_scored", 0)
 
     def facts(self) -> dict[str, float | int]:
         """Return the counts, and the share of pairs that was proven to be outside the top k."""
-        looks = max(self.pairs + self.pairs_again, 1)
+        compared = max(self.pairs + self.pairs_again, 1)
         return {
             "pairs": self.pairs,
             "pairs_again": self.pairs_again,
-            "pairs_pruned_share": round(1 - self.pairs_scored / looks, 6),
+            "pairs_pruned_share": round(1 - self.pairs_scored / compared, 6),
         }
 
 
@@ -84,9 +111,9 @@ class Piece:
 
     Attributes:
         vectors: (rows, dim), of any float.
-        first_id: Row number of the first in the pool.
+        first_id: Row index of the first one in the pool.
         source: The file, for messages.
-        first_row: Row number of the first in the file.
+        first_row: Row index of the first one in the file.
     """
 
     vectors: NDArray[np.floating]
@@ -101,18 +128,32 @@ class Scanner:
     Args:
         queries: float32, (n, dim), rows of length 1; at most :data:`MAX_QUERIES` rows.
         k: Neighbours wanted.
-        device: Where the cheap products are made.
+        device: Where the cheap products are computed.
         counts: Where the work is counted.
+        limits: Memory and guesses.
+
+    Attributes:
+        peak_pending: The most pairs that were pending at a time.
+        peak_kept: The most pairs that were kept with their exact scores between two blocks.
     """
 
-    def __init__(self, queries: Embeddings, k: int, device: Device, counts: Counts) -> None:
+    def __init__(
+        self,
+        queries: Embeddings,
+        k: int,
+        device: Device,
+        counts: Counts,
+        limits: Limits = LIMITS,
+    ) -> None:
         self._queries = queries
         self._k = k
         self._counts = counts
         self._device = device
+        self._limits = limits
         self._threads = ThreadPoolExecutor(threads(), "scan")
         self._product = make_product(queries, self._threads, device)
         self._exact = ExactScores(queries)
+        self.peak_pending = self.peak_kept = 0
 
     def close(self) -> None:
         """Stop the threads."""
@@ -121,13 +162,9 @@ class Scanner:
     def scan(self, piece: Piece, floor: Floats) -> Neighbors:
         """Return the neighbours of a piece that reach the floor, at most k of each query.
 
-        Thresholds are guessed from the part of the piece seen so far, so that few pairs are looked
-        at twice. Whether each guess was safe shows at the end, and queries for which it was not are
-        looked at again with what is proven by then.
-
         Args:
             piece: At most :data:`laion_eo.builtin.retrievers.exact_scan.topk.MAX_ROWS` rows.
-            floor: float32, (n,): scores below it are of no interest; -inf where all are.
+            floor: float32, (n,): lower scores are of no interest; -inf where all are of interest.
 
         Raises:
             DataError: A vector is NaN or not of length 1.
@@ -136,7 +173,9 @@ class Scanner:
         self._counts.pairs += len(piece.vectors) * len(self._queries)
         used = self._pass(piece, floor, best)
         found = best.best(self._k, piece.first_id)
-        # Every pair that was left out scores below `used`.
+        # Every pair that was left out scores below `used`, the highest threshold of its query. If k
+        # pairs were found that reach it, no pair that was left out is among the k best. If not, the
+        # guess was too high; but the k-th pair that was found proves a threshold that is not.
         again = np.flatnonzero((used > floor) & (used > found.scores[:, -1]))
         if len(again):
             proven = np.maximum(floor[again], found.scores[again, -1])
@@ -146,7 +185,8 @@ class Scanner:
     def _repair(self, piece: Piece, again: Integers, proven: Floats, found: Neighbors) -> None:
         """Scan once more for a few queries, with thresholds that are proven."""
         self._counts.pairs_again += len(piece.vectors) * len(again)
-        scanner = Scanner(self._queries[again], self._k, self._device, self._counts)
+        queries = self._queries[again]
+        scanner = Scanner(queries, self._k, self._device, self._counts, self._limits)
         try:
             best = Candidates(len(again), self._threads)
             scanner._pass(piece, proven, best, guess=False)
@@ -156,53 +196,71 @@ class Scanner:
             scanner.close()
 
     def _pass(self, piece: Piece, floor: Floats, best: Candidates, guess: bool = True) -> Floats:
-        """Look at every row once; return the highest threshold that was used for each query.
+        """Compare every row once; return the highest threshold that was used for each query.
 
-        The blocks are drawn at random (and always alike), so that what is seen of the piece is a
-        fair sample of it, however the pool is sorted.
+        The blocks are drawn at random (always in the same way), so that what is seen of the piece
+        is a fair sample of it, however the pool is sorted.
         """
         queries, total = len(self._queries), len(piece.vectors)
         order = np.random.default_rng(0).permutation(np.arange(total, dtype=np.int32))
-        each = min(BLOCK_ROWS, max(1, BLOCK_SCORES // queries))
+        limits = self._limits
+        each = min(limits.block_rows, max(1, limits.block_scores // queries))
         blocks = math.ceil(total / each)
-        limit = 4 * self._k * queries + MAX_WAITING
-        threshold, waiting = floor, Candidates(queries, self._threads)
+        most_pending = 4 * self._k * queries + limits.pending
+        threshold, pending = floor, Candidates(queries, self._threads)
+        guess_again_at = 2
         for number in range(blocks):
             start, stop = total * number // blocks, total * (number + 1) // blocks
-            places = order[start:stop]
-            scores = self._product.scores(self._read(piece, places))
-            place = self._place(stop, total) if guess else 0
-            if place and number == 0:
-                guessed = self._product.ranked(scores, place) - GUESSED * self._product.margin
-                threshold = np.maximum(threshold, guessed)
-            found = self._product.reaching(scores, threshold)
-            waiting.add(found._replace(rows=places[found.rows]))
-            if place and (number + 1) & number == 0:
-                # At 2, 4, 8, ... blocks the sample has doubled: guess again.
-                guessed = waiting.rank(place) - GUESSED * self._product.margin
-                threshold = np.maximum(threshold, guessed)
-            if waiting.count > limit or number == blocks - 1:
-                self._settle(piece, waiting, best)
-                waiting = Candidates(queries, self._threads)
+            rows = order[start:stop]
+            scores = self._product.scores(self._read(piece, rows))
+            rank = self._safe_rank(stop, total) if guess else 0
+            if rank and number == 0:
+                threshold = self._raised(threshold, self._product.scores_at(scores, rank))
+            found = self._product.select(scores, threshold)
+            pending.add(found._replace(rows=rows[found.rows]))
+            self.peak_pending = max(self.peak_pending, pending.count)
+            if number + 1 == guess_again_at:
+                # A sample twice as large as at the last guess gives a better one.
+                guess_again_at *= 2
+                if rank:
+                    threshold = self._raised(threshold, pending.scores_at(rank))
+            if pending.count > most_pending or number == blocks - 1:
+                self._settle(piece, pending, best)
+                self.peak_kept = max(self.peak_kept, best.count)
+                pending = Candidates(queries, self._threads)
         return threshold
 
-    def _place(self, seen: int, rows: int) -> int:
-        """Return which of the best so far is a safe guess of the k-th of all; 0 if none is.
+    def _raised(self, threshold: Floats, guessed: Floats) -> Floats:
+        """Return the thresholds, raised to what is guessed of the k-th best scores."""
+        return np.maximum(threshold, guessed - self._limits.margin_share * self._product.margin)
 
-        Of the k best of all rows, k * seen / rows are expected among those seen.
+    def _safe_rank(self, seen: int, rows: int) -> int:
+        """Return the rank among the rows seen whose score is a safe guess of the k-th of all rows.
+
+        Of the k best of all rows, k * seen / rows are expected among those seen, which are a random
+        sample. Their number has the hypergeometric distribution; a rank some standard deviations
+        further down is almost surely no better than the k-th of all rows.
+
+        Returns:
+            The rank, 1 for the best; 0 where there is no safe one.
         """
         expected = self._k * seen / max(rows, 1)
-        place = math.ceil(expected + SAFETY * math.sqrt(expected * (1 - seen / max(rows, 1))) + 1)
-        return place if place < min(seen, self._k) else min(self._k, seen) * (seen >= self._k)
+        deviation = math.sqrt(expected * (1 - seen / max(rows, 1)))
+        rank = max(1, math.ceil(expected + self._limits.safety * deviation + 1))
+        if rank < min(seen, self._k):
+            return rank
+        # The k-th of the rows seen is safe without any luck: k rows are at least as good.
+        return self._k if seen >= self._k else 0
 
-    def _settle(self, piece: Piece, waiting: Candidates, best: Candidates) -> None:
-        """Score exactly what may be among the k best of those that wait.
+    def _settle(self, piece: Piece, pending: Candidates, best: Candidates) -> None:
+        """Score exactly the pending pairs that may be among the k best.
 
-        First the k best of each query by their cheap scores; these prove most others to be out.
+        The k best of each query by their cheap scores come first: their exact scores prove that
+        most of the others are out.
         """
-        likely, others = waiting.split(self._k)
+        likely, others = pending.split(self._k)
         self._score(piece, likely, best)
-        left = self._product.reaches(others, best.rank(self._k))
+        left = self._product.within_reach(others, best.scores_at(self._k))
         self._score(piece, others.where(left), best)
         best.keep(self._k)
 
@@ -211,17 +269,17 @@ class Scanner:
             best.add(exact)
         self._counts.pairs_scored += len(hits.rows)
 
-    def _read(self, piece: Piece, places: Numbers) -> Floats:
-        """Return some rows in float32, checked."""
-        block = gather(piece.vectors, places)
+    def _read(self, piece: Piece, rows: Numbers) -> Floats:
+        """Return some rows in float32, after checking their lengths."""
+        block = gather(piece.vectors, rows)
         lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
-        bad = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))  # NaN is bad too
+        bad = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))  # NaN is bad, too
         if len(bad):
-            first = bad[places[bad].argmin()]
+            first = bad[rows[bad].argmin()]
             scaling = "set normalize = true, or " if 0 < lengths[first] < np.inf else ""
             raise DataError(
-                f"{piece.source}: the vector of row {piece.first_row + places[first]} has length "
-                f"{lengths[first]:.4g}, not 1; {scaling}mend the pool."
+                f"{piece.source}: the vector of row {piece.first_row + rows[first]} has length "
+                f"{lengths[first]:.4g}, not 1; {scaling}repair the pool."
             )
         return block
 
@@ -238,9 +296,15 @@ def unit(piece: Piece) -> Piece:
     return replace(piece, vectors=scaled)
 
 
-def batches(queries: int, k: int) -> list[slice]:
-    """Return slices of queries that are searched together, each in a pass over the pool."""
-    together = min(MAX_QUERIES, max(1, MAX_KEPT // k))
+def batches(queries: int, k: int, kept: int = MAX_KEPT) -> list[slice]:
+    """Return slices of queries that are searched together, each in a pass over the pool.
+
+    Args:
+        queries: Number of queries.
+        k: Neighbours wanted of each.
+        kept: Neighbours that all queries of a slice may have together.
+    """
+    together = min(MAX_QUERIES, max(1, kept // k))
     return [slice(first, first + together) for first in range(0, queries, together)]
 
 
@@ -249,5 +313,5 @@ def threads() -> int:
     limit = os.environ.get("OMP_NUM_THREADS", "")
     if limit.isdigit() and int(limit):
         return int(limit)
-    # Not everywhere may a process ask which cores it has.
+    # Not every system tells a process which cores it may use.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,25 +40,32 @@ def read() -> Callable[[CloudSEN12], list[Anchor]]:
     return read_all
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """v1."""
-    write_geotiffs(tmp_path / "cloudSEN12")
-    return tmp_path / "cloudSEN12"
-
-
-@pytest.fixture
-def memmaps(tmp_path: Path) -> Path:
-    """v1.1: the repositories of high and scribble side by side."""
+@pytest.fixture(scope="session")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Each layout in a folder of its own; leave them as they are."""
+    root = tmp_path_factory.mktemp("cloudsen12")
+    write_geotiffs(root / "tree" / "cloudSEN12")
     high = [("high", "cloudy", "0"), ("high", "cloud-free", "0")]
     scribble = [("scribble", "cloud-free", "0"), ("scribble", "mid-cloudy", "0")]
-    write_memmaps(tmp_path / "CloudSEN12-high" / "train", high, 0)
-    write_memmaps(tmp_path / "CloudSEN12-scribble" / "train", scribble, 2, padded=True)
-    return tmp_path
+    write_memmaps(root / "memmaps" / "CloudSEN12-high" / "train", high, 0)
+    write_memmaps(root / "memmaps" / "CloudSEN12-scribble" / "train", scribble, 2, padded=True)
+    write_plus(root / "plus", root / "scratch")
+    return root
 
 
 @pytest.fixture
-def plus(tmp_path: Path) -> Path:
-    """CloudSEN12+."""
-    write_plus(tmp_path / "plus", tmp_path / "scratch")
-    return tmp_path / "plus"
+def tree(layouts: Path, tmp_path: Path) -> Path:
+    """v1, to be changed."""
+    return Path(shutil.copytree(layouts / "tree", tmp_path / "tree")) / "cloudSEN12"
+
+
+@pytest.fixture
+def memmaps(layouts: Path, tmp_path: Path) -> Path:
+    """v1.1, to be changed: the repositories of high and scribble side by side."""
+    return Path(shutil.copytree(layouts / "memmaps", tmp_path / "memmaps"))
+
+
+@pytest.fixture
+def plus(layouts: Path, tmp_path: Path) -> Path:
+    """CloudSEN12+, to be changed."""
+    return Path(shutil.copytree(layouts / "plus", tmp_path / "plus"))

@@ -74,7 +74,7 @@ def test_geotiff_of_another_level(tree: Path, source: Source, read: Read) -> Non
 
 
 def test_v1_has_no_validation_set_unless_its_codes_say_so(tree: Path, source: Source) -> None:
-    with pytest.raises(DataError, match=r"no 'val' set; v1 counts it to the training set"):
+    with pytest.raises(DataError, match=r"no 'val' set; v1 includes it in the training set"):
         source(tree, split="val").count()
     kinds = [*KINDS, ("high", "cloud-free", "2")]
     write_csv(tree / "cloudsen12_metadata.csv", (row(n, kind) for n, kind in enumerate(kinds)))
@@ -98,7 +98,7 @@ def test_a_missing_and_a_damaged_patch_keep_their_numbers(tree: Path, source: So
     assert [isinstance(sample, SkippedAnchor) for sample in samples] == [False, True, True, False]
     reasons = [sample.reason for sample in samples if isinstance(sample, SkippedAnchor)]
     assert reasons[0] == f"{missing}: no such file."
-    assert reasons[1].startswith(f"{damaged}: not a sound GeoTIFF")
+    assert reasons[1].startswith(f"{damaged}: damaged, or not a GeoTIFF")
 
 
 def test_a_tree_without_a_single_patch_is_an_error(tree: Path, source: Source) -> None:

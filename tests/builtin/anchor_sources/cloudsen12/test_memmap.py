@@ -51,7 +51,7 @@ def test_an_incomplete_or_missing_memmap_is_named_before_any_patch(
     path.write_bytes(path.read_bytes()[:-2])
     with pytest.raises(DataError) as error:
         source(memmaps).count()
-    assert f"{path}: 1048574 bytes, but 2 rows of metadata.csv make 1048576" in str(error.value)
+    assert f"{path}: 1048574 bytes, but 2 rows of metadata.csv need 1048576" in str(error.value)
     path.unlink()
     with pytest.raises(DataError, match=r"L2A_B3\.dat: no such file; .*split.*metadata\.csv"):
         source(memmaps).count()

@@ -62,7 +62,7 @@ def test_the_writer_of_the_format(tmp_path: Path, source: Source, read: Read) ->
 
 
 def test_containers_have_no_l2a_and_say_so(plus: Path, source: Source) -> None:
-    with pytest.raises(ConfigError, match=r"hold L1C alone; set anchors\.level = 'L1C'"):
+    with pytest.raises(ConfigError, match=r"hold L1C only; set anchors\.level = 'L1C'"):
         source(plus).count()
 
 
@@ -80,7 +80,7 @@ def test_patches_that_a_container_lacks_or_that_are_cut_off_are_skipped(
     scribble.write_bytes(scribble.read_bytes()[:-100])
     p3, p0, p2 = source(plus, level="L1C").anchors()
     assert isinstance(p3, SkippedAnchor)
-    assert p3.reason == f"{scribble}: ends within the sample; download it again."
+    assert p3.reason == f"{scribble}: truncated within the sample; download it again."
     assert isinstance(p0, SkippedAnchor)
     assert "no .mlstac container holds 'p0'" in p0.reason
     assert isinstance(p2, Anchor)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from laion_eo.builtin.retrievers.exact_scan import ExactScan
-from laion_eo.builtin.retrievers.exact_scan import scan as scanning
 from laion_eo.builtin.retrievers.exact_scan.topk import MAX_QUERIES
 from laion_eo.component import Context
 from laion_eo.errors import DataError
@@ -46,37 +45,31 @@ def test_random_vectors_as_brute_force(tmp_path: Path, dtype: str) -> None:
     assert_same(scan(pool).search(queries, 50), brute_force(vectors, queries, 50))
 
 
-def test_many_anchors_are_searched_in_several_passes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert scanning.batches(MAX_QUERIES + 1, 1)[0] == slice(0, MAX_QUERIES)
-    monkeypatch.setattr(scanning, "MAX_KEPT", 50 * 7 + 49)
-    assert scanning.batches(40, 50) == [slice(first, first + 7) for first in range(0, 40, 7)]
-    vectors, queries = random_unit(500, 64), random_unit(40, 64, seed=1)
-    retriever = scan(write_pool(tmp_path, vectors, shards=2))
-    assert_same(retriever.search(queries, 50), brute_force(vectors, queries, 50))
-    assert retriever.facts()["pairs"] == 500 * 40
+def test_more_anchors_than_one_pass_takes(tmp_path: Path) -> None:
+    vectors, few = random_unit(3, 4), random_unit(5, 4, seed=1)
+    queries = np.resize(few, (MAX_QUERIES + 1, 4))
+    retriever = scan(write_pool(tmp_path, vectors))
+    expected = brute_force(vectors, few, 2)
+    found = retriever.search(queries, 2)
+    np.testing.assert_array_equal(found.ids, np.resize(expected.ids, (len(queries), 2)))
+    np.testing.assert_array_equal(found.scores, np.resize(expected.scores, (len(queries), 2)))
+    assert retriever.facts()["pairs"] == 3 * len(queries)
 
 
-def test_each_piece_raises_the_floor_of_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    floors: list[NDArray[np.float32]] = []
-    plain = scanning.Scanner.scan
-
-    def listening(
-        self: scanning.Scanner, piece: scanning.Piece, floor: NDArray[np.float32]
-    ) -> Neighbors:
-        floors.append(floor)
-        return plain(self, piece, floor)
-
-    monkeypatch.setattr(scanning.Scanner, "scan", listening)
-    vectors, queries = random_unit(300, 16), random_unit(5, 16, seed=1)
-    scan(write_pool(tmp_path, vectors, shards=3)).search(queries, 4)
-    for number, floor in enumerate(floors):
-        expected = brute_force(vectors[: 100 * number], queries, 4)
-        np.testing.assert_array_equal(floor, expected.scores[:, -1])
-    assert len(floors) == 3
+def test_each_piece_raises_the_floor_of_the_next(tmp_path: Path) -> None:
+    """Where the neighbours stand in the first file, hardly a row of the others is scored."""
+    queries = random_unit(5, 16, seed=1)
+    near = queries[:, None] + 0.3 * random_unit(60, 16, seed=2)
+    near = near.reshape(300, 16) / np.linalg.norm(near, axis=2).reshape(300, 1)
+    far = random_unit(600, 16, seed=3)
+    far = far[(far @ queries.T).max(axis=1) < 0.6][:300]
+    scored = []
+    for name, parts in (("near first", [near, far]), ("far first", [far, near])):
+        vectors = np.concatenate(parts)
+        retriever = scan(write_pool(tmp_path / name, vectors, shards=2))
+        assert_same(retriever.search(queries, 40), brute_force(vectors, queries, 40))
+        scored.append(retriever.take_counts()["pairs_scored"])
+    assert scored[0] <= scored[1] - 5 * 40  # the 40 best of the far file are scored for nothing
 
 
 def test_ties_go_to_the_lower_row(tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ def test_a_pool_behind_a_url(tmp_path: Path) -> None:
     assert far.lookup(np.array([499], np.int64))["url"].to_pylist() == ["http://pool/499"]
     before = far.identity()
     memory.pipe("/a/pool/img_emb/img_emb_002.npy", b"\x93NUMPY")
-    with pytest.raises(DataError, match=r"memory://.*img_emb_002\.npy: not a whole \.npy file"):
+    with pytest.raises(
+        DataError, match=r"memory://.*img_emb_002\.npy: incomplete, or not a \.npy file"
+    ):
         scan("memory://a/pool").search(QUERIES, 20)
     memory.pipe("/a/pool/img_emb/img_emb_002.npy", b"")
     assert before
@@ -128,7 +130,7 @@ def test_a_file_that_a_web_server_withholds_is_named(tmp_path: Path) -> None:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}"
         try:
-            # The listing names no sizes; without them, every file would look cut short.
+            # The listing names no sizes; without them, every file would look truncated.
             sizes = [stored.size for stored in Folder(url).files("img_emb", [".npy"])]
             with pytest.raises(DataError, match=rf"{url}/img_emb/img_emb_001\.npy: .*500"):
                 scan(url).pool_size()
