@@ -111,8 +111,8 @@ class DatasetOptions(Model):
     """
 
     config: str = Field(default="ver-0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    pretty_name: str = "LAION-EO"
-    license: str = "cc-by-4.0"
+    pretty_name: str = Field(default="LAION-EO", min_length=1)
+    license: str = Field(default="cc-by-4.0", min_length=1)
     contact: str = ""
 
 

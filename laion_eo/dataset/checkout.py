@@ -16,8 +16,7 @@ import yaml
 
 from laion_eo.dataset.features import dataset_info
 from laion_eo.files import replaced_folder
-from laion_eo.hub.cards import BARE_NAME, CARD, join_card
-from laion_eo.types import JSON
+from laion_eo.hub.cards import BARE_NAME, CARD, CardHead, ConfigEntry, DataFiles, join_card
 
 PULLED = ".huggingface.yaml"
 DATA = Path("hf_dataset") / BARE_NAME
@@ -36,8 +35,8 @@ def card() -> str:
     """Return the README.md that gives the bare name its meaning in a checkout."""
     from laion_eo.dataset.builder import PUBLISHED_ROWS
 
-    infos = [dataset_info(name, rows) for name, rows in PUBLISHED_ROWS.items()]
-    return join_card({"configs": _configs(()), "dataset_info": infos}, _CARD_TEXT)
+    infos = tuple(dataset_info(name, rows) for name, rows in PUBLISHED_ROWS.items())
+    return join_card(CardHead(configs=_configs(()), dataset_info=infos), _CARD_TEXT)
 
 
 def find_checkout(folder: Path) -> Path | None:
@@ -64,36 +63,36 @@ def keep(checkout: Path, config: str, files: Mapping[str, Path]) -> Path:
         for name, path in files.items():
             shutil.copyfile(path, aside / name)
     kept = {path.parent.name for path in home.glob("*/*.csv")}
-    text = yaml.safe_dump({"configs": _configs(kept)}, sort_keys=False)
+    text = yaml.safe_dump(CardHead(configs=_configs(kept)).dump(), sort_keys=False)
     for folder in FOLDERS:
         (checkout / folder / PULLED).write_text(text, "utf-8")
     return home / config
 
 
-def _configs(kept: Collection[str]) -> list[JSON]:
+def _configs(kept: Collection[str]) -> tuple[ConfigEntry, ...]:
     """Describe the configurations for datasets' own CSV reader.
 
-    It is told to read as :func:`laion_eo.dataset.builder._csv` does. Those that are kept come
-    first: datasets looks for the files of the first one whichever it loads, and the others' may be
-    out of reach. Their paths are told from both folders; a pattern that finds nothing is none.
+    Its options make it read as :func:`laion_eo.dataset.builder._csv` does. Configurations that are
+    kept come first: datasets looks for the files of the first one whichever it loads, and those of
+    the others may be unavailable. Both folders read the paths; a pattern that matches nothing is
+    ignored.
     """
     from laion_eo.dataset.builder import PUBLISHED_COMMIT, PUBLISHED_REPO, PUBLISHED_ROWS
 
-    published = f"hf://datasets/{PUBLISHED_REPO}@{PUBLISHED_COMMIT}"
-    return [
-        {
-            "config_name": name,
-            "data_files": [
-                {
-                    "split": "train",
-                    "path": [f"{name}/*.csv", f"../{DATA.as_posix()}/{name}/*.csv"]
-                    if name in kept
-                    else f"{published}/{name}/*.csv",
-                }
-            ],
-            "keep_default_na": False,
-            "na_values": [""],
-            "float_precision": "round_trip",
-        }
+    def files(name: str) -> DataFiles:
+        if name in kept:
+            here, there = f"{name}/*.csv", f"../{DATA.as_posix()}/{name}/*.csv"
+            return DataFiles(split="train", path=(here, there))
+        hub = f"hf://datasets/{PUBLISHED_REPO}@{PUBLISHED_COMMIT}"
+        return DataFiles(split="train", path=f"{hub}/{name}/*.csv")
+
+    return tuple(
+        ConfigEntry(
+            config_name=name,
+            data_files=(files(name),),
+            keep_default_na=False,
+            na_values=("",),
+            float_precision="round_trip",
+        )
         for name in sorted(PUBLISHED_ROWS, key=lambda name: (name not in kept, name))
-    ]
+    )
