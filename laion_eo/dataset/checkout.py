@@ -1,9 +1,9 @@
-"""What the bare name means in a checkout, where a folder of that name hides datasets' cache.
+"""The bare name in a checkout, where a folder of that name hides the cache of datasets.
 
 ``load_dataset("laion_eo", ...)`` opens a folder of that name before it asks the Hub: the package at
-the root, ``hf_dataset/laion_eo`` in ``hf_dataset``. Both hold a README.md whose head says that the
-data files are the published ones, on the Hub. A pull keeps those files in the checkout as well,
-where git ignores them, and puts a ``.huggingface.yaml`` beside each README.md: datasets prefers it.
+the root, or ``hf_dataset/laion_eo`` in ``hf_dataset``. Each has a README.md whose head names the
+published data files on the Hub. A pull also keeps those files in the checkout, where git ignores
+them, and writes a ``.huggingface.yaml`` beside each README.md, which datasets prefers to it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from laion_eo.hub.cards import BARE_NAME, CARD, CardHead, ConfigEntry, DataFiles
 
 PULLED = ".huggingface.yaml"
 DATA = Path("hf_dataset") / BARE_NAME
-"""Where a checkout keeps pulled files, a folder for each configuration."""
+"""The folder in which a checkout keeps pulled files, one subfolder for each configuration."""
 FOLDERS = (DATA, Path(BARE_NAME))
-"""What the bare name means in ``hf_dataset`` and at the root."""
+"""The folders that the bare name means in ``hf_dataset`` and at the root."""
 _CARD_TEXT = f"""
 # LAION-EO
 
@@ -32,7 +32,7 @@ head of this file. `python -m laion_eo.dataset.script hf_dataset` writes it; do 
 
 
 def card() -> str:
-    """Return the README.md that gives the bare name its meaning in a checkout."""
+    """Return the README.md of the folders that the bare name means in a checkout."""
     from laion_eo.dataset.builder import PUBLISHED_ROWS
 
     infos = tuple(dataset_info(name, rows) for name, rows in PUBLISHED_ROWS.items())
@@ -40,7 +40,7 @@ def card() -> str:
 
 
 def find_checkout(folder: Path) -> Path | None:
-    """Return the checkout that a folder lies in, if it does."""
+    """Return the root of the checkout that a folder lies in; ``None`` if it lies in none."""
     for root in (folder, *folder.parents):
         if all((root / name / CARD).is_file() for name in FOLDERS):
             return root
@@ -48,15 +48,15 @@ def find_checkout(folder: Path) -> Path | None:
 
 
 def keep(checkout: Path, config: str, files: Mapping[str, Path]) -> Path:
-    """Copy the published files of a configuration into a checkout, and let the bare name use them.
+    """Copy the published files of a configuration into a checkout, where the bare name reads them.
 
     Args:
         checkout: Its root.
         config: The configuration; an older copy of it is replaced.
-        files: CSV files by the name that they get.
+        files: CSV files by their new names.
 
     Returns:
-        Where they are now.
+        Their folder in the checkout.
     """
     home = checkout / DATA
     with replaced_folder(home / config) as aside:

@@ -158,7 +158,7 @@ def test_an_interrupted_run_says_what_to_do(
 
     monkeypatch.setattr(pipeline, "run", interrupted)
     assert call("run", run_file) == 130
-    assert capsys.readouterr().err == ("laion-eo: stopped; the same command goes on from here.\n")
+    assert capsys.readouterr().err == "laion-eo: stopped; run the same command again to resume.\n"
 
 
 def test_an_unknown_command_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:

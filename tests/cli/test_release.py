@@ -25,7 +25,7 @@ def test_dry_run_shows_card_and_files(
     assert command("release", run, "--repo", "org/x", "--config", "ver-0", "--dry-run") == 0
     said = capsys.readouterr().out
     assert said.startswith("---\nlicense: cc-by-4.0\n")
-    assert "would go to org/x, which is not there yet" in said
+    assert "would go to org/x, which does not exist yet" in said
     assert "  ver-0/train-00000-of-00001.parquet  " in said
     assert hub.repos == {}
 
@@ -71,7 +71,7 @@ def test_damaged_dataset_is_not_released(
     shard.write_bytes(shard.read_bytes()[:-9])
     assert command("release", str(run), "--repo", "org/x") == 2
     assert capsys.readouterr().err == (
-        f"laion-eo: {shard}: not a whole file; run `laion-eo run` again.\n"
+        f"laion-eo: {shard}: truncated or damaged; run `laion-eo run` again.\n"
     )
     shard.unlink()
     assert command("release", str(run), "--repo", "org/x") == 2
