@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; Ctrl-C ends it with a line on how to resume, and the shell's exit code."""
+        """Run the command; Ctrl-C prints how to resume and exits as a shell expects."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -12,8 +12,8 @@ import click
 @click.option(
     "--kind",
     required=True,
-    help="Kind of the component: anchor-source, normalizer, augmenter, embedder, retriever, downloader, "
-    "scorer, filter, language-tagger or publisher.",
+    help="Kind of the component: anchor-source, normalizer, augmenter, embedder, retriever, "
+    "downloader, scorer, filter, language-tagger or publisher.",
 )
 @click.option(
     "--out",

@@ -1,8 +1,8 @@
 """The dataset builder: LAION-EO as it was published (CSV), or a release of laion-eo (parquet).
 
 ``hf_dataset/laion_eo.py`` is this file with the schema written out (see
-:mod:`laion_eo.dataset.script`). So it must import nothing of laion_eo but the schema, and one module
-a line, because datasets 3 parses the imports of scripts line by line.
+:mod:`laion_eo.dataset.script`). So it must import nothing of laion_eo but the schema, and only one
+module a line, because datasets 3 parses the imports of scripts line by line.
 """
 
 from __future__ import annotations
