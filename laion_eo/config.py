@@ -238,7 +238,7 @@ def _read_toml(path: Path) -> dict[str, JSON]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such run file.") from None
+        raise ConfigError(f"{path}: no such run file.") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: a folder, where a run file (TOML) was expected.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

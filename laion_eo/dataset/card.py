@@ -29,7 +29,7 @@ from laion_eo.schema import PUBLISHED_COLUMNS
 LANGUAGES_SHOWN = 20
 UNTAGGED = "(no language)"
 _ISO_639 = re.compile(r"[a-z]{2,3}")
-"""What the Hub takes for a language; the table shows whatever the tagger says."""
+"""A language code that the Hub accepts; the table shows every code that the tagger gives."""
 
 
 class _View(BaseModel):
@@ -75,7 +75,7 @@ class _Manifest(_View):
 
 
 class _Threshold(_View):
-    """What a filter records of a threshold; the last four are there if it was fitted."""
+    """What a filter records of a threshold; the last four are given if it was fitted."""
 
     threshold: float | None
     how: str
@@ -201,7 +201,7 @@ def _summary(manifest: _Manifest) -> dict[str, str]:
         "anchors": f"{anchors.counts['anchors']:,} from `{run.anchors.use}`, "
         f"{anchors.counts['skipped']:,} of them unreadable",
         "model": f"`{model}`",
-        "pool": " ".join(f"`{place}`" for place in pools if place)
+        "pool": " ".join(f"`{pool}`" for pool in pools if pool)
         + f" searched with `{run.retriever.use}`",
         "neighbours for each anchor (k)": f"{run.retriever.k:,}",
     }

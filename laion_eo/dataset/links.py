@@ -33,7 +33,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """What the dataset says of one image, as far as a check of its link needs it.
+    """One image of the dataset, as far as the check of its link needs it.
 
     Attributes:
         url: Where it was.
@@ -181,7 +181,7 @@ def _rows(dataset: str | Path, config: str | None) -> pa.Table:
             f"{path}: several configurations, name one: {', '.join(sorted(configs))}."
         )
     if not files:
-        raise ConfigError(f"{path}: no parquet files in there{f' for {config}' if config else ''}.")
+        raise ConfigError(f"{path}: no parquet files in it{f' for {config}' if config else ''}.")
     return pa.concat_tables(map(_read, files))
 
 
@@ -216,7 +216,7 @@ def _check(
     rows = [_checked(download, listed[download.url]) for download in downloader.download(urls)]
     if missing := set(urls) - {row.url for row in rows}:
         raise RunError(
-            f"the downloader {downloader.name!r} gave no answer for {len(missing)} URLs, such as "
+            f"the downloader {downloader.name!r} returned nothing for {len(missing)} URLs, such as "
             f"{min(missing)!r}: it breaks its contract."
         )
     return pa.Table.from_pylist([asdict(row) for row in rows], schema=LINKS)

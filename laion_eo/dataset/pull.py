@@ -115,7 +115,7 @@ def _commit(place: LaionEOConfig, what: str) -> str:
     folders = sorted({s.rfilename.split("/")[0] for s in info.siblings if "/" in s.rfilename})
     if place.name not in folders:
         raise ConfigError(
-            f"{what} has no configuration {place.name!r}. There are: "
+            f"{what} has no configuration {place.name!r}. Its configurations: "
             f"{', '.join(folders) or 'none'}."
         )
     return str(info.sha)

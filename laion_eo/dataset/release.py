@@ -58,7 +58,7 @@ def find_release(run: Path, config: str | None = None) -> Release:
     """
     folder = run / "dataset"
     if not (folder / CARD).is_file():
-        raise ConfigError(f"{run}: no finished dataset in there; `laion-eo run` makes one.")
+        raise ConfigError(f"{run}: no finished dataset in this folder; `laion-eo run` makes one.")
     name = next(path.name for path in sorted(folder.iterdir()) if path.is_dir())
     if config not in (None, name):
         raise ConfigError(

@@ -1,7 +1,7 @@
 """Dataset cards as text: the YAML head, and the marked section of each configuration.
 
-A repository has one card for all its configurations. What is said of one configuration stands
-between two comments, so that a release replaces its own section and keeps the others.
+A repository has one card for all its configurations. The section of each configuration is between
+two comments, so that a release replaces its own section and keeps the others.
 
 The models of the head are the Hub's metadata format. A repository's head may be edited by its
 owners, so they keep every key that they do not know, and writing a head that was read loses none.
@@ -21,7 +21,7 @@ from laion_eo.errors import ConfigError
 CARD = "README.md"
 BARE_NAME = "laion_eo"
 CROISSANT = "croissant-{config}.json"
-"""Beside the card, not among the parquet files: readers of a folder expect nothing else there."""
+"""Name of the Croissant file, beside the card: a folder of parquet files has nothing else."""
 _HEAD = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 _SECTION = re.compile(r"<!-- config (\S+) -->\n.*?<!-- end of config \1 -->\n", re.DOTALL)
 _SIZES = (
@@ -94,9 +94,9 @@ class ConfigEntry(_Metadata):
         config_name: Name of the configuration.
         data_files: Its files.
         default: Whether it is loaded when no configuration is named.
-        keep_default_na: Whether pandas' words for missing values count; for CSV files.
-        na_values: The words that do; for CSV files.
-        float_precision: How pandas parses numbers; for CSV files.
+        keep_default_na: For CSV files, whether pandas' words for missing values, such as NA, apply.
+        na_values: For CSV files, further words for missing values.
+        float_precision: For CSV files, how pandas parses numbers.
     """
 
     config_name: str
@@ -114,9 +114,9 @@ class CardHead(_Metadata):
         license: Licence of the dataset, by the Hub's name of it.
         pretty_name: Title of the dataset.
         language: ISO 639 codes of the languages in it.
-        task_categories: What it is for, in the Hub's words.
+        task_categories: The Hub's names of the tasks that it is for.
         size_categories: The Hub's word for its number of rows.
-        tags: Further words to find it by.
+        tags: Free keywords.
         configs: The files of each configuration.
         dataset_info: The columns and sizes of each configuration.
     """

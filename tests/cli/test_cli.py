@@ -152,7 +152,7 @@ def test_a_wrong_run_is_one_line_and_exit_code_2(
 
 def test_a_missing_run_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert call("run", tmp_path / "no.toml") == 2
-    assert "there is no such run file" in capsys.readouterr().err
+    assert "no.toml: no such run file." in capsys.readouterr().err
 
 
 def test_a_failed_run_is_exit_code_1(

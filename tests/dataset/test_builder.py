@@ -107,7 +107,7 @@ def test_damaged_download_is_refused(hub: LoopbackHub, tmp_path: Path) -> None:
         build(tmp_path, name="ver-0", repo="org/x")
 
 
-def test_configuration_that_is_not_there(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_missing_configuration_is_named(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.put("org/x", {"ver-0/a.csv": b"url\n"})
     with pytest.raises(FileNotFoundError, match=r"org/x has no ver-1/\*.parquet or ver-1/\*.csv"):
         build(tmp_path, repo="org/x")

@@ -86,7 +86,9 @@ def test_facts_of_plugins_may_hold_anything(manifest: dict[str, JSON]) -> None:
         render_card(OPTIONS, made_rows(5), manifest, [])
 
 
-def test_no_secret_and_no_path_gets_out(manifest: dict[str, JSON], finished_run: RunResult) -> None:
+def test_secrets_and_paths_are_not_published(
+    manifest: dict[str, JSON], finished_run: RunResult
+) -> None:
     manifest["run"]["retriever"] |= {
         "api_key": "s3cret",
         "url": "https://me:s3cret@host/x?key=s3cret",
@@ -139,7 +141,7 @@ def test_markdown_renders(manifest: dict[str, JSON]) -> None:
     assert not any("|--" in text or "```" in text for text in prose)  # a table or fence that broke
 
 
-def test_language_that_the_hub_does_not_know(manifest: dict[str, JSON]) -> None:
+def test_language_unknown_to_the_hub(manifest: dict[str, JSON]) -> None:
     rows = made_rows(5).set_column(10, "lang", [["zh-Hans", "fr", "fr", "fr", "fr"]])
     text = render_card(OPTIONS, rows.cast(PUBLISHED), manifest, [])
     assert "| zh-Hans | 1 | 20.0 % |" in text

@@ -61,7 +61,7 @@ def test_each_link_gets_a_dated_status(dataset: Path, tmp_path: Path) -> None:
 
 
 class Interrupted(HttpDownloader):
-    """Notes what it is asked for; the first time that it is asked for gone.png, Ctrl-C is hit."""
+    """Records the files that it is asked for, and is interrupted at the first gone.png."""
 
     name = "interrupted"
     asked: ClassVar[list[str]] = []
@@ -163,12 +163,12 @@ def test_nothing_is_overwritten(dataset: Path, tmp_path: Path) -> None:
         check_links(dataset, dataset / "ver-0" / "links.parquet")
 
 
-def test_what_is_no_dataset_is_said(dataset: Path, tmp_path: Path) -> None:
+def test_other_data_than_a_dataset_is_refused(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "links.parquet"
     shutil.copytree(dataset / "ver-0", dataset / "ver-1")
     with pytest.raises(ConfigError, match="several configurations, name one: ver-0, ver-1"):
         check_links(dataset, out)
-    with pytest.raises(ConfigError, match="no parquet files in there for ver-9"):
+    with pytest.raises(ConfigError, match="no parquet files in it for ver-9"):
         check_links(dataset, out, config="ver-9")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "x.parquet")
     with pytest.raises(DataError, match="no column 'url'; its columns are a"):

@@ -88,7 +88,7 @@ def test_merging_keeps_what_others_wrote() -> None:
         ("# nothing", (), ("ver-1",)),
     ],
 )
-def test_what_the_hub_takes_for_a_head(
+def test_whatever_the_hub_accepts_is_read(
     head: str, language: tuple[str, ...], configs: tuple[str, ...]
 ) -> None:
     found = merged(head)
@@ -108,7 +108,7 @@ def test_what_the_hub_takes_for_a_head(
         ("dataset_info: 3", "README.md: its head: 'dataset_info': a list was expected"),
     ],
 )
-def test_a_head_that_is_not_one_is_refused_in_one_line(head: str, message: str) -> None:
+def test_invalid_head_is_refused_in_one_line(head: str, message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{message}") as caught:
         merged(head)
     assert "\n" not in str(caught.value)
@@ -135,6 +135,6 @@ def test_the_default_stays_until_another_is_chosen(
     assert body.index("config ver-0") < body.index("config ver-1")
 
 
-def test_text_of_others_is_not_replaced() -> None:
+def test_third_party_text_is_not_replaced() -> None:
     with pytest.raises(ConfigError, match="README.md that laion-eo did not write"):
         merge_cards(made_card("ver-1", 20), "---\nlicense: mit\n---\n# By hand\n", "ver-1")

@@ -84,7 +84,7 @@ def test_dry_run_changes_nothing(hub: LoopbackHub, make_run: MakeRun) -> None:
     assert hub.repos[REPO].file("main", "README.md").content.decode() == plan.card
 
 
-def test_figures_of_the_report_go_along(hub: LoopbackHub, make_run: MakeRun) -> None:
+def test_figures_of_the_report_are_released(hub: LoopbackHub, make_run: MakeRun) -> None:
     run = make_run()
     (run / "report" / "figures").mkdir(parents=True)
     (run / "report" / "figures" / "a [b] c.svg").write_text("<svg/>")
@@ -95,7 +95,7 @@ def test_figures_of_the_report_go_along(hub: LoopbackHub, make_run: MakeRun) -> 
     assert f"### Figures\n\n{shown}\n\n<!-- end of config ver-0 -->" in card
 
 
-def test_pull_request_leaves_main_alone(hub: LoopbackHub, make_run: MakeRun) -> None:
+def test_pull_request_does_not_change_main(hub: LoopbackHub, make_run: MakeRun) -> None:
     publish(make_run("ver-0"))
     before = hub.repos[REPO].branches["main"]
     done = publish(make_run("ver-1"), pull_request=True)
@@ -114,14 +114,14 @@ def test_visibility_is_never_changed(hub: LoopbackHub, make_run: MakeRun) -> Non
     assert not hub.repos[REPO].private
 
 
-def test_card_of_others_is_not_replaced(hub: LoopbackHub, make_run: MakeRun) -> None:
+def test_third_party_card_is_not_replaced(hub: LoopbackHub, make_run: MakeRun) -> None:
     hub.put(REPO, {"README.md": b"---\nlicense: mit\n---\n# By hand\n"})
     with pytest.raises(ConfigError, match=r"org/laion_eo: .*laion-eo did not write"):
         publish(make_run())
     assert len(hub.repos[REPO].commits) == 2
 
 
-def test_card_that_the_hub_does_not_take(hub: LoopbackHub, make_run: MakeRun) -> None:
+def test_card_that_the_hub_refuses(hub: LoopbackHub, make_run: MakeRun) -> None:
     run = make_run()
     card = run / "dataset" / "README.md"
     card.write_text(

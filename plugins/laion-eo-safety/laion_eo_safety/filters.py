@@ -36,7 +36,7 @@ class NsfwThreshold(Filter):
     config: Config
 
     def fit(self, table: pa.Table) -> None:
-        """Make sure that the score is there.
+        """Check that the column of the scorer exists.
 
         Raises:
             ConfigError: The run has no scorer ``nsfw``.
@@ -68,7 +68,7 @@ class NoCaptionPii(Filter):
     config: Config
 
     def fit(self, table: pa.Table) -> None:
-        """Make sure that the score is there.
+        """Check that the column of the scorer exists.
 
         Raises:
             ConfigError: The run has no scorer ``caption-pii``.

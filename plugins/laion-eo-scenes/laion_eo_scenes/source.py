@@ -119,13 +119,13 @@ class SceneAnchors(AnchorSource):
         compared = max(self.config.pool_per_class, self.config.per_class)
         draw = np.random.default_rng(self.context.seed)
         drawn = sorted(draw.permutation(len(files))[:compared].tolist())
-        readable = {files[place]: self._shown(files[place]) for place in drawn}
+        readable = {files[index]: self._shown(files[index]) for index in drawn}
         pictures = {path: picture for path, picture in readable.items() if picture is not None}
         if len(pictures) < self.config.per_class:
-            return [files[place] for place in drawn[: self.config.per_class]]
+            return [files[index] for index in drawn[: self.config.per_class]]
         paths = list(pictures)
         chosen = k_centre(self._describe(list(pictures.values())), self.config.per_class)
-        return [paths[place] for place in chosen]
+        return [paths[index] for index in chosen]
 
     def _shown(self, path: Path) -> Picture | None:
         """Return a scene as a picture to compare, or ``None`` if it is damaged."""
@@ -158,7 +158,7 @@ class SceneAnchors(AnchorSource):
         return embedder
 
     def close(self) -> None:
-        """Close the embedder, if there was one."""
+        """Close the embedder, if one was used."""
         if isinstance(embedder := self.__dict__.get("_embedder"), Embedder):
             embedder.close()
 

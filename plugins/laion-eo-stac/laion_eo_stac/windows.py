@@ -85,7 +85,7 @@ def _check_alike(item: Item, raster: Any, first: Any, bands: tuple[int, ...]) ->
 
 
 def _places(raster: Any, config: StacOptions) -> list[Window]:
-    """Return the windows: a grid over the image, or over the box that is asked for."""
+    """Return the windows: a grid over the image, or over ``bbox``."""
     from rasterio.warp import transform_bounds
     from rasterio.windows import Window
 
