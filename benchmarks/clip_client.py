@@ -1,7 +1,7 @@
 """clip-retrieval's own client in a loop; runs in the environment of clip-retrieval.
 
 python clip_client.py URL INDEX K ANCHORS.npy OUT.npy: prints the seconds that the loop took, and
-writes the ids found, int64, (anchors, k), -1 where there are fewer.
+writes the ids that it found: int64, (anchors, k), -1 where there are fewer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from laion_eo.builtin.torchvision_mend import ensure_torchvision
 
 
 def main(url: str, index: str, k: int, anchors: str, out: str) -> None:
-    """Ask for every anchor, one after the other."""
+    """Query with every anchor, one after the other."""
     ensure_torchvision()
     from clip_retrieval.clip_client import ClipClient
 

@@ -55,7 +55,7 @@ FLAGS = {
 
 
 def python() -> Path:
-    """Return the Python of an environment with clip-retrieval and us, made once."""
+    """Return the Python of an environment with clip-retrieval and laion-eo, made once."""
     return peers.peer_python("clip-retrieval", f"{peers.ROOT}[clip,clip-retrieval]")
 
 
@@ -69,7 +69,7 @@ def make_pool(folder: Path, rows: int) -> Path:
 def ask_by_client(
     url: str, anchors: NDArray[np.float32], k: int, work: Path
 ) -> tuple[float, NDArray[np.int64]]:
-    """Ask for each anchor with clip-retrieval's own client.
+    """Query with each anchor by clip-retrieval's own client.
 
     Args:
         url: Of the server.

@@ -1,8 +1,9 @@
 """Rows a second of the builder's CSV reader, against pandas.read_csv on the same file.
 
-Each reads in a process of its own, so that its peak of memory is its own. The file is made: the
-published layout, 112,985 rows, captions with quotes, commas, newlines and no content. The detail
-has the builder's whole work, too: read, checked, and written to datasets' cache as Arrow.
+Each reads in a process of its own, so that their peaks of memory are separate. The file is
+synthetic: the published layout, 112,985 rows, captions with quotes, commas, newlines, and empty
+ones. The detail also has the builder's complete work: rows read, checked, and written to
+datasets' cache.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
 ``python benchmarks/domains.py [--miniweb DIR] [--pool DIR] [--keys FILE]``
 
 Dogs, clip art, rivers and parking lots among 8,353 labelled web-like pictures. The anchors of a
-domain are 20 of its own pictures, drawn at random five times; they and their copies leave the pool.
-A picture's score is its highest cosine to any anchor, as in a run. ``--keys`` names a file with the
-keys of the pictures that may be ranked, one a line: those that a model was not trained on, say.
+domain are 20 of its own pictures, drawn at random five times; they and their copies are removed
+from the pool. A picture's score is its highest cosine to any anchor, as in a run. ``--keys``
+names a file with the keys of the pictures to rank, one a line, such as those that a model was not
+trained on.
 
-The reference is the domain's prompt in the place of the anchors.
+The reference is the domain's prompt instead of the anchors.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Row = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain: its prompt, what belongs to it, and what cannot be told."""
+    """One domain: its prompt, what belongs to it, and what is left out as unclear."""
 
     prompt: str
     belongs: Callable[[Row, list[str]], bool]

@@ -2,13 +2,13 @@
 
 The web: real JPEGs (miniweb's photographs, enlarged and saved again to about 100 kB), served on
 300 loopback addresses as 300 hosts, 20 ms late, 2 % of them 404. Resizing is off on both sides.
-Politeness is on: robots.txt, TDMRep, 0.1 s between requests to a host, 4 connections a host.
+The rules of the sites are obeyed: robots.txt, TDMRep, 0.1 s between requests and 4 connections a
+host.
 
     python benchmarks/download_vs_img2dataset.py [--shared ../shared] [--work DIR]
 
-img2dataset gets an environment of its own, made by this script. Both sides are measured
-twice: on the whole list, and on its first URL alone, which is what starting costs; the rates are
-net of it.
+img2dataset gets an environment of its own, made by this script. Both sides are measured twice: on
+the complete list, and on its first URL alone, which is the cost of starting; the rates exclude it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def make_web(shared: Path, folder: Path) -> list[str]:
 
 
 def addresses() -> list[str]:
-    """Return the loopback addresses that play hosts."""
+    """Return the loopback addresses that stand in for hosts."""
     return [f"127.0.{1 + n // 250}.{1 + n % 250}" for n in range(HOSTS)]
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/exact_scan_memory.py [--folder DIR] [--anchors 256] [--memory-mb 128]
 
-The limit must be one that 100,000 rows (154 MB) reach: below it, a small pool is simply all there.
-The detail has the peak at the default limit too, which the small pool does not reach.
+The limit must be below the size of 100,000 rows (154 MB); otherwise, the small pool fits in memory.
+The detail also has the peak at the default limit, which the small pool does not reach.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python benchmarks/exact_scan_vs_faiss_flat.py [POOL] [--rows 200000] [--rounds 2]
 
 Without POOL (an index folder of real pictures; see scan_data.py) the vectors are random. faiss has
-its vectors in memory, in float32, beforehand; the scan reads its own in each round.
+its vectors in memory as float32 beforehand; the scan reads them from disk in each round.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python benchmarks/exact_scan_vs_gemm.py [POOL] [--rows 200000] [--rounds 2]
 
 Without POOL (an index folder of real pictures; see scan_data.py) the vectors are random. The bare
-product is torch's; it has its vectors in memory beforehand, the scan reads its own in each round.
+product is torch's; it has its vectors in memory beforehand, the scan reads them in each round.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def identical(found: Neighbors, pool: NDArray[np.float16], anchors: scan_data.Vectors) -> bool:
-    """Tell whether a sample of the anchors has the neighbours and scores of brute force."""
+    """Return whether a sample of the anchors has the neighbours and scores of brute force."""
     sample = np.linspace(0, len(anchors) - 1, CHECKED).astype(int)
     scores = (anchors[sample].astype(np.float64) @ pool.astype(np.float64).T).astype(np.float32)
     ids = np.argsort(-scores, axis=1, kind="stable")[:, :K]

@@ -2,8 +2,8 @@
 
     python benchmarks/exact_scan_vs_service.py [--rows 20000] [--k 100]
 
-Both end with neighbours and their metadata. The server is asked as the paper did: by its own
-client, one anchor after the other. It gets an environment of its own, made by this script.
+Both return neighbours and their metadata. The server is queried as in the paper: by its own client,
+with one anchor after the other. It gets an environment of its own, made by this script.
 """
 
 from __future__ import annotations

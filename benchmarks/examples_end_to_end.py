@@ -5,9 +5,9 @@
 Dogs, clip art and rivers with 20 anchors of their own each, drawn at random, and parking lots with
 the 20 texts of its run file, among 8,353 labelled web-like pictures, served on loopback. The run
 files are those of ``examples/``; only the paths of anchors and pool are set. A published picture is
-right if it belongs to the domain; those of which nobody can tell, and the anchors, do not count.
+right if it belongs to the domain; unclear pictures and the anchors do not count.
 
-The reference is what chance would publish: the domain's share of the pool.
+The reference is the precision of a random choice: the domain's share of the pool.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Web:
         self.captions = read_captions(miniweb)
 
     def belongs(self, row: Row, domain: Domain) -> bool | None:
-        """Return whether a picture is of the domain; ``None`` if nobody can tell."""
+        """Return whether a picture is of the domain; ``None`` if it is unclear."""
         captions = self.captions.get(row["key"], [])
         if domain.unknown(row, captions):
             return None

@@ -1,10 +1,10 @@
-"""What 20 plugins cost a run that asks for none of them: ``python benchmarks/idle_plugins.py``.
+"""What 20 plugins cost a run that uses none of them: ``python benchmarks/idle_plugins.py``.
 
 Two of each kind, as ``laion-eo new-plugin`` makes them, each with an entry point of its own. The
 same run is done with and without them in turn, each in a process of its own, over a small web of
-made pictures with the embedder of the test kit. A figure is the least processor time of the runs,
-start-up and imports among it: other work on the machine does not count. The reference is the run
-without plugins; at most 2 % more is wanted.
+synthetic pictures with the embedder of the test kit. A figure is the least processor time of the
+runs, including start-up and imports, so other work on the machine does not count. The reference is
+the run without plugins; the goal is at most 2 % more.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/knn_service_vs_clipclient.py [--rows 20000] [--anchors 500] [--k 100]
 
-Both end with neighbours and their metadata. clip-retrieval gets an environment of its own, made by
+Both return neighbours and their metadata. clip-retrieval gets an environment of its own, made by
 this script; its client's time is that of its loop alone.
 """
 

@@ -88,7 +88,7 @@ def measure(name: str, path: Path) -> dict[str, Any]:
 
 
 def peers_python() -> str:
-    """Return the Python of the peers' environment, made where it is not there yet."""
+    """Return the Python of the peers' environment, which is made if it does not exist."""
     folder = Path(tempfile.gettempdir()) / f"laion-eo-language-peers-{os.getuid()}"
     python = folder / "bin" / "python"
     done = folder / "installed"

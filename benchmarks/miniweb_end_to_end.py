@@ -1,11 +1,11 @@
-"""The whole job on real pictures: index miniweb, extract with real anchors, measure what comes out.
+"""A complete run on real pictures: index miniweb, extract with real anchors, measure the dataset.
 
 ``python benchmarks/miniweb_end_to_end.py [--shared DIR] [--out DIR]``
 
 The pool is a folder of labelled web-like pictures (``pairs.csv`` says which are satellite images),
 served on loopback; the anchors are the cloud-free Sentinel-2 patches of ``anchors/manifest.csv``.
-k is larger than the pool, so that every picture becomes a candidate and average precision is over
-all of them.
+k is larger than the pool, so that every picture becomes a candidate and counts in the average
+precision.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Near-duplicates: how right the groups are, and how long a million hashes take.
+"""Near-duplicates: precision and recall of the groups, and the time for a million hashes.
 
-Right: miniweb's flickr8k photographs against flickr8k-224 (the same photographs, squashed to
-224 x 224), grouped by the filter `duplicates`; the truth is identical sets of human captions.
-Fast: the filter groups a million rows by their hashes, a fifth of them copies of others with up to
-4 bits changed: everything that a run does, from the table to the verdicts and the groups' file.
-Against it all pairs with numpy, on the same hashes and in the same run: some rows, drawn at random,
-are compared with all the others, which must find the pairs that ours finds for these rows, and the
-time is extrapolated to half of n x n pairs. All of them would take hours.
+Precision and recall: miniweb's flickr8k photographs against flickr8k-224 (the same photographs,
+squashed to 224 x 224), grouped by the filter `duplicates`; the truth is identical sets of human
+captions. Time: the filter groups a million rows by their hashes, a fifth of them copies of others
+with up to 4 bits changed, including everything that a run does, from the table to the verdicts
+and the groups' file. The reference compares all pairs with numpy, on the same hashes and in the
+same run: a random sample of rows is compared with all others and must find the same pairs, and
+the time is extrapolated to half of n x n pairs, which would take hours.
 
     python benchmarks/near_duplicates.py --shared ../shared
 """
@@ -37,7 +37,7 @@ ROWS = 1_000_000
 SAMPLE = 1024
 """Rows that are compared with all others, for the reference."""
 BLOCK = (32, 8192)
-"""Rows and others that numpy compares at a time: what is fastest here, as it fits the cache."""
+"""Rows and others that numpy compares at a time: the fastest here, because it fits the cache."""
 
 Pairs = set[tuple[int, int]]
 Hashes = NDArray[np.uint64]
@@ -96,7 +96,7 @@ def judge(hashes: Hashes, widths: Rows, heights: Rows) -> Verdict:
 
 
 def make_hashes(rng: np.random.Generator) -> Hashes:
-    """Return distinct hashes in no order, a fifth of them near copies of others."""
+    """Return distinct hashes in random order, a fifth of them near copies of others."""
     fresh = rng.integers(0, 2**64, ROWS, dtype=np.uint64)
     copies = fresh[: ROWS // 5].copy()
     for _ in range(RADIUS):
@@ -106,7 +106,7 @@ def make_hashes(rng: np.random.Generator) -> Hashes:
 
 
 def compare(rows: Rows, hashes: Hashes) -> Pairs:
-    """Compare some rows with all others by numpy, and return the pairs, the lower place first."""
+    """Compare some rows with all others in numpy, and return the pairs, the lower index first."""
     found: Pairs = set()
     for some in range(0, len(rows), BLOCK[0]):
         here = rows[some : some + BLOCK[0]]
@@ -119,7 +119,7 @@ def compare(rows: Rows, hashes: Hashes) -> Pairs:
 
 
 def check(found: Pairs, rows: Rows, hashes: Hashes) -> None:
-    """Stop where the pairs that ours finds for these rows are others."""
+    """Exit if the filter finds other pairs for these rows."""
     low, high, _ = near_pairs(hashes, RADIUS)
     some = np.isin(low, rows) | np.isin(high, rows)
     if set(zip(low[some].tolist(), high[some].tolist(), strict=True)) != found:

@@ -1,10 +1,10 @@
-"""Near-duplicates by embedding: how long the filter takes, against all pairs by matrix products.
+"""Near-duplicates by embedding: the time of the filter, against all pairs by matrix products.
 
-The vectors: crowds about random centres, as the pictures of one domain lie, a fifth of them copies
-of others with a little noise (cosine about 0.98). Ours is the whole filter `duplicates`, from the
-table to the verdicts. Against it all pairs in numpy, in the same run: some rows times all others,
-extrapolated to half of n x n pairs. What ours misses is counted on rows that it kept: those that
-have another kept row within the cosine.
+The vectors are clusters about random centres, like those of one domain's pictures; a fifth of them
+are copies of others with a little noise (cosine about 0.98). Ours is the complete filter
+`duplicates`, from the table to the verdicts. The reference compares all pairs in numpy, in the same
+run: some rows times all others, extrapolated to half of n x n pairs. What the filter misses is
+counted on rows that it kept: those that have another kept row within the cosine.
 
     python benchmarks/near_duplicates_embeddings.py --rows 200000
 """
@@ -25,7 +25,7 @@ from laion_eo.types import Verdict
 
 DIM = 512
 COSINE = 0.96
-CROWD = 100
+CLUSTER = 100
 """Rows about one centre, on average."""
 SAMPLE = 4096
 """Rows that are compared with all others."""
@@ -39,8 +39,8 @@ def unit(vectors: Vectors) -> Vectors:
 
 
 def make_vectors(rows: int, rng: np.random.Generator) -> NDArray[np.float16]:
-    """Return crowds and copies in no order: cosines of 0.6 within a crowd, 0.98 of a copy."""
-    centres = unit(rng.standard_normal((max(1, rows // CROWD), DIM), dtype=np.float32))
+    """Return clusters and copies in random order: cosines of 0.6 in a cluster, 0.98 of a copy."""
+    centres = unit(rng.standard_normal((max(1, rows // CLUSTER), DIM), dtype=np.float32))
     vectors = np.empty((rows, DIM), np.float16)
     for start in range(0, rows, SAMPLE):
         some = vectors[start : start + SAMPLE]

@@ -1,4 +1,4 @@
-"""Environments of their own for peers that do not fit beside us."""
+"""Separate environments for peers that cannot be installed together with laion-eo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "runs" / "benchmarks"
-"""Where benchmarks keep what takes long to make: environments, pictures."""
+"""The folder in which benchmarks keep what takes long to make: environments, pictures."""
 
 
 def peer_python(name: str, *requirements: str) -> Path:

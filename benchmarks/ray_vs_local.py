@@ -2,9 +2,9 @@
 
     python benchmarks/ray_vs_local.py [--rows 800000] [--anchors 3456] [--rounds 1]
 
-The one worker is the local engine on one thread. Timed is the search of all shards: opening the
-pool, reading, searching, sending and joining. Starting Ray and its workers is not, which a run does
-once, for all its stages: it is in the detail as `start_s`.
+The one worker is the local engine on one thread. The time is that of searching all shards: opening
+the pool, reading, searching, sending and merging. It excludes starting Ray and its workers, which a
+run does once for all stages; the detail has that time as `start_s`.
 """
 
 from __future__ import annotations

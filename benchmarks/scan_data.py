@@ -1,4 +1,4 @@
-"""What the benchmarks of the search share: vectors, brute force, and the line that they print."""
+"""Common parts of the benchmarks of the search: vectors, brute force, and the line they print."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from laion_eo.component import Context
 Vectors = NDArray[np.float32]
 DIM = 768
 ANCHORS = 3456
-"""As many as the paper has (section 2.1)."""
+"""The number of the paper's anchors (section 2.1)."""
 NOISE = 0.02
 """Standard deviation a number; the vectors' own numbers are about 0.036."""
 
@@ -92,7 +92,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def best_of(rounds: int, *works: Callable[[], object]) -> list[float]:
-    """Return the shortest time of each, taken in turns so that a busy moment hits all alike.
+    """Return the shortest time of each, measured in turns so that a busy moment affects all alike.
 
     Each works twice in its turn: the first time it may wait for memory that another gave back.
     """

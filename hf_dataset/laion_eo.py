@@ -37,9 +37,9 @@ PUBLISHED = pa.schema(
 NAME = "laion_eo"
 PUBLISHED_REPO = "mikonvergence/LAION-EO"
 PUBLISHED_COMMIT = "269a6a907ee42fd09c4db165121a8cd763c0b195"
-"""The commit of 21 September 2023 that uploaded ver-0 and ver-1, which no later one changed.
+"""The commit of 21 September 2023 that uploaded ver-0 and ver-1; no later one changed them.
 
-As git's hash over all files, it holds the SHA-256 that the Hub keeps of each large one.
+The hash covers all files, including the SHA-256 that the Hub stores of each large one.
 """
 PUBLISHED_ROWS = {"ver-0": 24_933, "ver-1": 112_985}
 CSV_BLOCK = 2**20
@@ -51,12 +51,12 @@ class LaionEOConfig(datasets.BuilderConfig):  # type: ignore[misc] # datasets is
     """Where the rows of one configuration come from.
 
     Attributes:
-        repo: Dataset repository of the Hub; its folder named as the configuration holds parquet
-            or CSV files. By default the one that the paper's authors published.
+        repo: Dataset repository of the Hub, with parquet or CSV files in a folder named as the
+            configuration. By default the one that the paper's authors published.
         tag: Tag, branch or commit of the repository; by default ``main``, and for the published
-            repository the commit that published ver-0 and ver-1. What a branch held when it was
-            first loaded stays in datasets' cache.
-        rows: Number of rows there must be; ``None`` where it is not known beforehand.
+            repository the commit that published ver-0 and ver-1. The cache of datasets keeps what
+            a branch held when it was first loaded.
+        rows: Number of rows that the configuration must have; ``None`` if it is not known.
     """
 
     repo: str = PUBLISHED_REPO
@@ -65,21 +65,21 @@ class LaionEOConfig(datasets.BuilderConfig):  # type: ignore[misc] # datasets is
 
     @property
     def revision(self) -> str:
-        """``tag``, or what it stands for by default."""
+        """``tag``, or its default."""
         return self.tag or (PUBLISHED_COMMIT if self.repo == PUBLISHED_REPO else "main")
 
     @property
     def wanted_rows(self) -> int | None:
-        """``rows``; by default what the paper reports, for the published files."""
+        """``rows``, or for the published files the number that the paper reports."""
         published = self.repo == PUBLISHED_REPO and self.data_files is None
         return self.rows or (PUBLISHED_ROWS.get(self.name) if published else None)
 
 
 class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is untyped
-    """LAION-EO, one row per image: links and what was measured of them, not the images.
+    """LAION-EO, one row per image: links and measurements, not the images.
 
-    Fetched files are compared with the SHA-256 that the Hub keeps of them, and the rows of the
-    published ones are counted; what is streamed cannot be.
+    Downloaded files are compared with the SHA-256 that the Hub stores of them, and the rows of the
+    published files are counted; streamed files are not checked.
 
     Examples:
         >>> builder = LaionEO(config_name="ver-1")  # doctest: +SKIP
@@ -120,11 +120,11 @@ class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is u
         return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs=arguments)]
 
     def fetch(self, dl_manager: Any) -> dict[str, str]:
-        """Download the files of this configuration; return where they are, by their addresses.
+        """Download the files of this configuration; return their paths by their URLs.
 
         Raises:
             FileNotFoundError: The repository has no such revision or files.
-            ValueError: A file is not what the Hub holds.
+            ValueError: A file differs from the Hub's.
         """
         if self.config.data_files is not None:
             known = dict.fromkeys(self.config.data_files["train"])
@@ -169,14 +169,13 @@ class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is u
         found = self.info.splits["train"].num_examples
         if wanted not in (None, found):
             raise ValueError(
-                f"{self._sources}: {found:,} rows where {self.config.name} is known to have "
-                f"{wanted:,}: the file was changed or cut short. Load it with force_redownload, or "
-                "another revision."
+                f"{self._sources}: {found:,} rows, but {self.config.name} has {wanted:,}: the file "
+                "was changed or truncated. Load it with force_redownload, or another revision."
             )
 
     def _generate_tables(self, files: list[str]) -> Iterator[tuple[str, pa.Table]]:
         for number, file in enumerate(files):
-            # datasets replaces open() so that it reads hf:// too, which makes streaming work.
+            # For streaming, datasets replaces open() by a function that reads hf:// URLs.
             with open(file, "rb") as stream:  # noqa: PTH123
                 batches = _parquet if file.endswith(".parquet") else _csv
                 try:
@@ -187,7 +186,7 @@ class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is u
 
 
 def _parquet(stream: Any) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a parquet file, whatever the order of its columns."""
+    """Yield the rows of a parquet file, in the published order of the columns."""
     for batch in pa_parquet.ParquetFile(stream).iter_batches():
         yield batch.select(PUBLISHED.names)
 
@@ -195,8 +194,8 @@ def _parquet(stream: Any) -> Iterator[pa.RecordBatch]:
 def _csv(stream: Any) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a CSV file as pandas writes it.
 
-    A bare empty cell is missing (pandas writes empty strings so, too); ``""`` is an empty string.
-    Words such as "NA", "null" or "nan" are captions, not missing values.
+    An empty cell without quotes is a missing value (pandas writes empty strings like that, too);
+    ``""`` is an empty string. Words such as "NA", "null" or "nan" are captions, not missing values.
     """
     yield from pa_csv.open_csv(
         stream,
@@ -213,7 +212,7 @@ def _csv(stream: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _check_hashes(files: dict[str, str | None], repo: str) -> None:
-    """Compare the fetched files with the SHA-256 that the Hub keeps of them."""
+    """Compare the downloaded files with the SHA-256 that the Hub stores of them."""
     for path, wanted in files.items():
         if wanted is None:
             continue
@@ -221,6 +220,6 @@ def _check_hashes(files: dict[str, str | None], repo: str) -> None:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if found != wanted:
             raise ValueError(
-                f"{path}: fetched with SHA-256 {found} where {repo} holds {wanted}: the download "
-                "was damaged. Delete the file and load again."
+                f"{path}: its SHA-256 is {found}, but that of the file in {repo} is {wanted}: the "
+                "download was damaged. Delete the file and load again."
             )

@@ -1,8 +1,8 @@
 """The run file: TOML in, frozen models out.
 
 A run file has one table per kind of component; ``use`` names the component and the other keys are
-its options. Options are checked by the component itself (see :mod:`laion_eo.registry`); this module
-knows only the shape of the file.
+its options. The component's own ``Config`` checks the options (see :mod:`laion_eo.registry`); this
+module checks only the structure of the file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Model(BaseModel):
 
 
 class Secret(Model):
-    """A secret, written ``{env = "NAME"}`` in the run file and read only when it is used.
+    """A secret, written as ``{env = "NAME"}`` in the run file and read only when it is used.
 
     Attributes:
         env: Name of the environment variable that holds the secret.
@@ -62,12 +62,12 @@ class Secret(Model):
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
     base = (info.context or {}).get("base", Path())
-    # Not resolve(): a link stays what the run file called it.
+    # Not resolve(): a symbolic link keeps the name that the run file gives it.
     return Path(os.path.abspath(base / path.expanduser()))  # noqa: PTH100
 
 
 RunPath = Annotated[Path, AfterValidator(_absolute), PlainSerializer(os.fspath, return_type=str)]
-"""A path in a run file: relative ones start at the run file's folder."""
+"""A path in a run file; relative ones start at the run file's folder."""
 
 
 def _absolute_if_path(value: str, info: ValidationInfo) -> str:
@@ -80,15 +80,15 @@ def _absolute_if_path(value: str, info: ValidationInfo) -> str:
 
 
 NameOrRunPath = Annotated[str, AfterValidator(_absolute_if_path)]
-"""A name that others give (a tag, ``organization/name`` on the Hub), or a path in a run file.
+"""A name (a tag, ``organization/name`` on the Hub), or a path in a run file.
 
-A bare word is a name. What begins with ``./``, ``../``, ``~`` or ``/`` is a path, and so is any
-other value with a slash in it that exists, seen from the run file's folder.
+A word without a slash is a name. A value that begins with ``./``, ``../``, ``~`` or ``/`` is a
+path, and so is any other value with a slash if that path exists, relative to the run file's folder.
 """
 
 
 class Choice(BaseModel):
-    """One component of a run: its name, and its options as they were written."""
+    """One component of a run: its name, and its options as written."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -96,36 +96,38 @@ class Choice(BaseModel):
 
     @property
     def options(self) -> dict[str, JSON]:
-        """The options, still unchecked."""
+        """The options, not yet checked."""
         return dict(self.model_extra or {})
 
 
 class DatasetOptions(Model):
-    """What the published dataset is called and says of itself.
+    """Name, licence and contact of the published dataset.
 
     Attributes:
         config: Name of the datasets configuration, such as ``ver-1``.
         pretty_name: Title on the card.
         license: Licence of the metadata (the linked images keep their own).
-        contact: Whom to write to for removal: an address or a URL.
+        contact: Where to ask for the removal of an entry: an e-mail address or a URL.
     """
 
     config: str = Field(default="ver-0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    pretty_name: str = "LAION-EO"
-    license: str = "cc-by-4.0"
+    pretty_name: str = Field(default="LAION-EO", min_length=1)
+    license: str = Field(default="cc-by-4.0", min_length=1)
     contact: str = ""
 
 
 class EngineOptions(Model):
-    """How the work is carried out.
+    """Where the run is executed.
 
     Attributes:
-        use: ``local``: this machine. ``ray``: a Ray cluster, whose machines all see the run
-            directory and the pool under the same paths.
-        batch_rows: Rows a shard of candidates has; a killed run loses at most one such shard.
-        address: Of the Ray cluster; without one, that of the environment or one started here.
-        workers: Workers of the Ray cluster; as many as it has room for by default.
-        cpus_per_worker: Threads of each.
+        use: ``local`` for this machine, or ``ray`` for a Ray cluster, all of whose machines see the
+            run directory and the pool under the same paths.
+        batch_rows: Rows in a shard of candidates; an interrupted run repeats at most one shard for
+            each worker.
+        address: Address of the Ray cluster; by default that of the environment, or else a cluster
+            is started on this machine.
+        workers: Workers of the Ray cluster; by default as many as fit.
+        cpus_per_worker: Threads of each worker.
     """
 
     use: Literal["local", "ray"] = "local"
@@ -140,22 +142,22 @@ def _choice(use: str, **options: JSON) -> Choice:
 
 
 class RunConfig(Model):
-    """A whole run file. Every table but ``anchors`` and ``retriever`` has the paper's default.
+    """A complete run file. All tables except ``anchors`` and ``retriever`` default to the paper.
 
     Attributes:
         anchors: Anchor source (section 2.1).
-        normalizer: From reflectance to a web-like picture (section 2.1).
-        augmenter: Further views of each anchor; the paper has none.
+        normalizer: Turns reflectance into pictures like those of the web (section 2.1).
+        augmenter: Makes further views of each anchor; the paper has none.
         embedder: The joint image-text model (section 2).
         retriever: Nearest neighbours in the pool (section 2.2).
         downloader: Fetches the images (section 2.2).
         scorers: Columns computed from the images (section 2.3).
-        filters: What is dropped, in this order (sections 2.2 to 2.4).
+        filters: Drop rows, in this order (sections 2.2 to 2.4).
         language_tagger: Languages of the captions (section 2.4).
-        publisher: Where the dataset goes.
-        dataset: What it is called.
-        engine: How the work is carried out.
-        seed: Seed of everything random.
+        publisher: Publishes the dataset.
+        dataset: Name, licence and contact of the dataset.
+        engine: Where the run is executed.
+        seed: Seed of all random numbers.
     """
 
     anchors: Choice
@@ -179,7 +181,7 @@ class RunConfig(Model):
 
 @dataclass(frozen=True)
 class RunFile:
-    """A run file as it was written, and where from.
+    """A run file as written, and where it was read.
 
     Attributes:
         data: The parsed TOML, overrides applied.
@@ -193,7 +195,7 @@ class RunFile:
 
     @classmethod
     def load(cls, source: Path | Mapping[str, JSON], overrides: Sequence[str] = ()) -> RunFile:
-        """Read a run file, or take its content as a mapping.
+        """Read a run file, or take its contents as a mapping.
 
         Args:
             source: A path, or a mapping (relative paths then start at the current folder).
@@ -212,7 +214,7 @@ class RunFile:
 
     @cached_property
     def config(self) -> RunConfig:
-        """The checked shape of the file; options of components are still unchecked.
+        """The checked structure of the file; options of components are not yet checked.
 
         Raises:
             ConfigError: An unknown table, a missing one, or a value of the wrong type.
@@ -221,7 +223,7 @@ class RunFile:
 
 
 def _write_out(data: dict[str, JSON], override: str) -> None:
-    """Write out the default components of a table that an override reaches into."""
+    """Add the default components of a table in which an override changes an option."""
     table, dot, _ = override.partition("=")[0].partition(".")
     table = table.strip()
     field = RunConfig.model_fields.get(table)
@@ -236,7 +238,7 @@ def _read_toml(path: Path) -> dict[str, JSON]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such run file.") from None
+        raise ConfigError(f"{path}: no such run file.") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: a folder, where a run file (TOML) was expected.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -246,7 +248,7 @@ def _read_toml(path: Path) -> dict[str, JSON]:
 def validate(
     model: type[ModelT], data: Mapping[str, JSON], where: str, base: Path | None = None
 ) -> ModelT:
-    """Build a model from data, turning pydantic's report into one line for a person.
+    """Build a model from data, with all of pydantic's errors in one readable line.
 
     Args:
         model: The model's class.
@@ -255,7 +257,7 @@ def validate(
         base: Folder at which relative paths start; the current one by default.
 
     Raises:
-        ConfigError: With every fault of the data, in one line.
+        ConfigError: The data is not valid; one line lists every fault.
     """
     try:
         return model.model_validate(dict(data), context={"base": base or Path()})
@@ -274,7 +276,7 @@ def _explain(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
     if fault["type"] == "missing":
         return f"{key!r} is missing"
     if fault["type"] == "model_type":
-        # Not echoed: it may be a secret in plain text, where {env = "NAME"} was wanted.
+        # Do not echo the value: it may be a secret in plain text instead of {env = "NAME"}.
         secret = fault["ctx"]["class_name"] == Secret.__name__
         return f"{key!r}: a table was expected" + (', {env = "NAME"}' if secret else "")
     if fault["type"] == "tuple_type":

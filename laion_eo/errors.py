@@ -2,11 +2,11 @@
 
 ::
 
-    LaionEOError            everything that laion-eo raises on purpose
+    LaionEOError            every error that laion-eo raises on purpose
     ├── ConfigError         the run file, an option or a command is wrong      (exit code 2)
     │   └── PluginError     no such component, or its plugin is broken         (exit code 2)
     ├── DataError           the data that the run names is missing or damaged  (exit code 2)
-    └── RunError            a sound run failed on its way                      (exit code 1)
+    └── RunError            a valid run failed                                 (exit code 1)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ConfigError(LaionEOError):
 
 
 class PluginError(ConfigError):
-    """A component cannot be had: no such name, an ambiguous one, or a broken plugin."""
+    """A component is unavailable: no such name, an ambiguous one, or a broken plugin."""
 
 
 class DataError(LaionEOError):
@@ -39,10 +39,10 @@ class DataError(LaionEOError):
 
 
 class RunError(LaionEOError):
-    """A sound run failed on its way: a full disk, a plugin that broke its contract."""
+    """A valid run failed: a full disk, a plugin that broke its contract."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'faiss'?"`` for a near miss among the known words, else ``""``."""
+    """Return ``" Did you mean 'faiss'?"`` if a known word is similar, else ``""``."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""

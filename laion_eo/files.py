@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 WORKING = ".working"
-"""End of the name of a file or folder that is being written."""
+"""Suffix of temporary files and folders, which are still being written."""
 
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """Write a file under another name; it takes its own when the block ends well.
+    """Write to a temporary file, which is renamed to ``path`` when the block succeeds.
 
     Yields:
-        The path to write to, in the same folder, which is made if need be.
+        The temporary file, in the same folder, which is created if it does not exist.
 
     Raises:
-        OSError: As the disk says; the file that was there before is unharmed.
+        OSError: It cannot be written; the previous file, if there is one, is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # With the process's number: two processes may write the same file of a cache.
+    # The name has the process id, because two processes may write the same file of a cache.
     aside = path.with_name(f"{path.name}.{os.getpid()}{WORKING}")
     try:
         yield aside
@@ -34,10 +34,10 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all.
+    """Write a file completely or not at all.
 
     Raises:
-        OSError: As the disk says; the file that was there before is unharmed.
+        OSError: It cannot be written; the previous file, if there is one, is unchanged.
     """
     with written_aside(path) as aside:
         aside.write_bytes(content)
@@ -45,10 +45,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """Fill a new folder; it takes the place of an older one when the block ends well.
+    """Fill a temporary folder, which replaces ``path`` when the block succeeds.
 
     Yields:
-        The new folder, empty, beside the old one. What a killed process left there is deleted.
+        The temporary folder, empty, beside ``path``; one that a killed process left is deleted.
     """
     aside = path.with_name(f".{path.name}{WORKING}")
     shutil.rmtree(aside, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Every hook of laion-eo: the whole plugin interface, on one page.
+"""Every hook of laion-eo: the complete plugin interface, on one page.
 
-A plugin is a module that an entry point names, and that implements any of these hooks::
+A plugin is a module named by an entry point. It implements any of these hooks::
 
     [project.entry-points.laion_eo]  # in pyproject.toml
     my-plugin = "my_plugin"
@@ -13,8 +13,8 @@ A plugin is a module that an entry point names, and that implements any of these
         from my_plugin.brightness import Brightness
         return [Brightness]
 
-Hooks whose name is a plural return classes; a run file chooses one of them by its ``name``.
-Arguments are passed by name: an implementation may leave out those that it does not need.
+Hooks with a plural name return classes; a run file chooses one of them by its ``name``.
+Arguments are passed by name; an implementation may leave out those that it does not need.
 """
 
 # mypy: disable-error-code="empty-body"
@@ -137,7 +137,13 @@ def laion_eo_downloaders() -> Sequence[type[kinds.Downloader]]:
 
             def download(self, urls):
                 for url in urls:
-                    yield look_at(url, our_archive.get(url))
+                    content = our_archive.get(url)
+                    info = inspect_image(content)
+                    digest = sha256(content).hexdigest()
+                    yield Download(
+                        url, DownloadStatus.OK, content=content, sha256=digest,
+                        width=info.width, height=info.height, format=info.format,
+                    )
     """
 
 
@@ -213,7 +219,7 @@ def laion_eo_before_run(stages: Sequence[str], manifest: dict[str, JSON]) -> Non
 
     Args:
         stages: Names of the stages, in order.
-        manifest: The manifest as it stands; a plugin may add keys of its own.
+        manifest: The manifest so far; a plugin may add keys of its own.
 
     Example::
 
@@ -225,11 +231,11 @@ def laion_eo_before_run(stages: Sequence[str], manifest: dict[str, JSON]) -> Non
 
 @hookspec
 def laion_eo_after_batch(stage: str, done: int, total: int) -> None:
-    """Called after each batch of a stage; progress bars hang here.
+    """Called after each batch of a stage, for progress bars and the like.
 
     Args:
         stage: Name of the stage.
-        done: Batches done, those of an earlier run included.
+        done: Batches done, including those of an earlier run.
         total: Batches in all.
 
     Example::
@@ -257,11 +263,11 @@ def laion_eo_after_run(manifest: dict[str, JSON]) -> None:
 
 @hookspec
 def laion_eo_on_error(stage: str, error: BaseException) -> None:
-    """Called when a stage fails, before the error goes on to the caller.
+    """Called when a stage fails, before the error is raised to the caller.
 
     Args:
         stage: Name of the stage.
-        error: What was raised.
+        error: The exception.
 
     Example::
 
@@ -282,7 +288,7 @@ def laion_eo_card_sections(manifest: dict[str, JSON]) -> str | None:
 
         @hookimpl
         def laion_eo_card_sections(manifest):
-            return "## Our lab\n\nMade with the kind help of ..."
+            return "## Our lab\n\nSupported by ..."
     """
 
 

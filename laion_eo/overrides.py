@@ -1,4 +1,4 @@
-"""Changing single values of a run file: what ``--set`` takes."""
+"""Changes of single values of a run file, as ``--set`` takes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from laion_eo.types import JSON
 
 
 def parse_value(text: str) -> JSON:
-    """Read a value as TOML would; what is not TOML is a string.
+    """Parse a value as TOML; text that is not TOML is a string.
 
     Examples:
         >>> parse_value("1.5"), parse_value("[1, 2]"), parse_value("tiny")
@@ -27,10 +27,10 @@ def apply_override(data: dict[str, JSON], override: str) -> None:
     Args:
         data: The parsed TOML; changed in place.
         override: ``retriever.k=100``, ``filters.similarity-threshold.sigma=2`` (a list's entry by
-            the name that it uses, or by its index). The value is TOML; what is not is a string.
+            its ``use``, or by its index). The value is TOML; text that is not TOML is a string.
 
     Raises:
-        ConfigError: No ``=``, or the path leads through something that is not a table.
+        ConfigError: There is no ``=``, or the path goes through a value that is not a table.
     """
     dotted, equals, text = override.partition("=")
     keys = [key.strip() for key in dotted.split(".")]

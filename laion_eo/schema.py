@@ -1,4 +1,4 @@
-"""The columns of the dataset and of the tables on the way there: the one place that defines them.
+"""The columns of the dataset and of the run's tables: the only place that defines them.
 
 The builder, the dataset card, the docs and the tests all derive from here.
 """
@@ -22,8 +22,8 @@ class Column:
     meaning: str
 
 
-# Similarities are float64 because the published CSV carries them with that precision: a float32
-# column would not give back every cell that was published.
+# Similarities are float64 because the published CSV has that precision: a float32 column would
+# change published values.
 PUBLISHED_COLUMNS: tuple[Column, ...] = (
     Column("source", pa.int64(), "index", "the anchor sample that found the image"),
     Column("url", pa.string(), "", "where the image is on the web"),
@@ -47,8 +47,8 @@ PUBLISHED_COLUMNS: tuple[Column, ...] = (
 PUBLISHED: pa.Schema = pa.schema([(column.name, column.type) for column in PUBLISHED_COLUMNS])
 
 
-# The embedding is a list of any length, because Parquet of pyarrow 15 takes no null among lists of
-# a fixed one, and a skipped anchor has none.
+# The embedding is a list of variable length, because pyarrow 15 writes no null among lists of fixed
+# length to Parquet, and a skipped anchor has no embedding.
 ANCHORS: pa.Schema = pa.schema(
     [
         ("source", pa.int64()),
@@ -87,7 +87,7 @@ CANDIDATES: pa.Schema = pa.schema(
 )
 
 DOWNLOAD_STATUSES: dict[str, str] = {status.value: status.meaning for status in DownloadStatus}
-"""What the column ``status`` of :data:`DOWNLOADS` can say, and what it means."""
+"""The values of the column ``status`` of :data:`DOWNLOADS`, and what each means."""
 
 DOWNLOADS: pa.Schema = pa.schema(
     [
@@ -108,7 +108,7 @@ DOWNLOADS: pa.Schema = pa.schema(
 )
 
 SCORES_FIXED: pa.Schema = pa.schema([("id", pa.int64()), ("image_error", pa.string())])
-"""What every scores table has; the scorers' columns follow."""
+"""The columns of every scores table; the scorers' columns follow."""
 
 LANGUAGES: pa.Schema = pa.schema(
     [("id", pa.int64()), ("lang", pa.string()), ("lang_score", pa.float32())]
@@ -152,4 +152,4 @@ LINKS: pa.Schema = pa.schema(
         ("checked_at", pa.timestamp("us", tz="UTC")),
     ]
 )
-"""What became of a dataset's links; ``changed`` says whether another image is there by now."""
+"""The result of checking a dataset's links; ``changed``: whether a link now shows another image."""

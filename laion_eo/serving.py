@@ -1,4 +1,4 @@
-"""A folder served over HTTP on loopback."""
+"""Serves a folder over HTTP on loopback."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class _Quiet(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of clients that hang up."""
+        """Ignore clients that close the connection early."""
 
 
 @contextmanager
@@ -29,11 +29,11 @@ def serve_folder(folder: Path, port: int = 0) -> Iterator[str]:
     """Serve a folder on 127.0.0.1 while the block runs.
 
     Args:
-        folder: What is served.
-        port: 0 takes a free one.
+        folder: The folder.
+        port: 0 for a free one.
 
     Yields:
-        The base URL, with a slash at its end.
+        The base URL, with a trailing slash.
     """
     handler = partial(_Quiet, directory=str(folder))
     with _Server(("127.0.0.1", port), handler) as server:

@@ -1,4 +1,4 @@
-"""The words of the trade: what passes between the components."""
+"""The types of what passes between components."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Picture: TypeAlias = NDArray[np.uint8]
 """uint8 RGB, (height, width, 3)."""
 
 JSON: TypeAlias = Any
-"""Anything that :mod:`json` writes."""
+"""Anything that :mod:`json` writes: the free data of plugins and of the Hub."""
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """One sample of the anchor dataset: an image, or a text that stands for one.
+    """One sample of the anchor dataset: an image, or a text in place of one.
 
     Attributes:
         id: Name of the sample within its source, stable from run to run.
         pixels: (bands, height, width), any numeric dtype; ``None`` for a text anchor.
-        scale: What divides ``pixels`` to give 0..1: 10,000 for Sentinel-2 L2A digital numbers
+        scale: Divisor of ``pixels`` that gives 0..1: 10,000 for Sentinel-2 L2A digital numbers
             (section 2.1 of the paper), 255 for 8-bit pictures.
         bands: Names of the bands, in the order of ``pixels``.
         gsd: Ground sampling distance in metres per pixel.
@@ -51,7 +51,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class SkippedAnchor:
-    """A sample of the anchor dataset that could not be read; it keeps its place in the numbering.
+    """A sample of the anchor dataset that could not be read; it keeps its number.
 
     Attributes:
         id: Name of the sample within its source.
@@ -68,7 +68,7 @@ class Neighbors:
 
     Attributes:
         scores: float32, (n, k), cosine similarity, descending along each row.
-        ids: int64, (n, k), row numbers in the pool; -1 where there are fewer than k.
+        ids: int64, (n, k), row indices in the pool; -1 where there are fewer than k.
     """
 
     scores: NDArray[np.float32]
@@ -82,7 +82,7 @@ class Neighbors:
 
 
 class DownloadStatus(StrEnum):
-    """How the download of one URL ended; each member says what it means.
+    """How the download of one URL ended.
 
     Attributes:
         meaning: One line for a person.
@@ -90,34 +90,34 @@ class DownloadStatus(StrEnum):
 
     meaning: str
 
-    OK = "ok", "an image came, whole"
-    ANIMATED = "animated", "an animation came, whole: its first frame is what counts"
+    OK = "ok", "a complete image"
+    ANIMATED = "animated", "a complete animation; its first frame is used"
     BAD_URL = "bad-url", "not an http or https URL"
     REFUSED_ADDRESS = "refused-address", "a private, loopback, link-local or metadata address"
-    DNS_ERROR = "dns-error", "the name stands for no address"
-    UNREACHABLE = "unreachable", "no connection, or it broke before an answer"
-    TLS_ERROR = "tls-error", "the server's certificate or TLS is wrong"
-    TIMEOUT = "timeout", "no connection, no next byte or no whole answer in time"
-    BAD_ANSWER = "bad-answer", "what answered breaks the rules of HTTP"
+    DNS_ERROR = "dns-error", "the host name has no address"
+    UNREACHABLE = "unreachable", "no connection, or it was lost before a response"
+    TLS_ERROR = "tls-error", "the server's certificate or TLS is not valid"
+    TIMEOUT = "timeout", "no connection, next byte or complete response in time"
+    BAD_ANSWER = "bad-answer", "the response is not valid HTTP"
     HTTP_ERROR = "http-error", "an HTTP code other than 200"
     TOO_MANY_REDIRECTS = "too-many-redirects", "redirects in a loop, or too many of them"
-    RATE_LIMITED = "rate-limited", "the server asks to come back later than the run waits"
-    ROBOTS_TXT = "robots-txt", "the site's robots.txt does not let us"
+    RATE_LIMITED = "rate-limited", "the server asks for a longer wait than the run allows"
+    ROBOTS_TXT = "robots-txt", "the site's robots.txt does not allow it"
     X_ROBOTS_TAG = "x-robots-tag", "X-Robots-Tag: noai, noimageai, noindex or noimageindex"
     TDM_RESERVED = "tdm-reserved", "TDMRep: rights to text and data mining are reserved"
     NOT_ALLOWED = "not-allowed", "not on the run's allow-list"
     BLOCKED = "blocked", "on the run's block-list"
-    EMPTY = "empty", "no bytes at all"
-    TRUNCATED = "truncated", "the image ends too early"
+    EMPTY = "empty", "a response without content"
+    TRUNCATED = "truncated", "an incomplete image"
     TOO_LARGE = "too-large", "more bytes than the run allows"
-    TOO_SMALL = "too-small", "fewer pixels a side than the run wants: a tracker, an icon"
+    TOO_SMALL = "too-small", "fewer pixels a side than the run asks for: a tracking pixel, an icon"
     TOO_MANY_PIXELS = "too-many-pixels", "more pixels than the run allows: a decompression bomb"
-    WEB_PAGE = "web-page", "HTML where an image was promised"
-    UNLISTED_FORMAT = "unlisted-format", "an image, but not of a format on the list: SVG, say"
-    NOT_AN_IMAGE = "not-an-image", "bytes that are no image, or a damaged one"
+    WEB_PAGE = "web-page", "HTML instead of an image"
+    UNLISTED_FORMAT = "unlisted-format", "an image of a format that is not accepted, such as SVG"
+    NOT_AN_IMAGE = "not-an-image", "not an image, or a damaged one"
 
     def __new__(cls, value: str, meaning: str = "") -> DownloadStatus:
-        """Make a member of its value and its meaning."""
+        """Create a member with its value and its meaning."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning
@@ -131,17 +131,17 @@ class DownloadStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """The end of one download.
+    """The result of one download.
 
     Attributes:
         url: The URL asked for.
         status: How it ended.
         reason: One line for a person; empty when ``status`` is ok.
-        http_code: The last answer's status code; ``None`` where no server answered.
+        http_code: Status code of the last response; ``None`` where no server responded.
         content: The bytes; ``None`` unless the status has an image.
         sha256: Hex digest of ``content``.
-        md5: Hex digest of ``content``: what LAION's own tables know images by.
-        width: Pixels, as the picture is to be seen (EXIF orientation applied).
+        md5: Hex digest of ``content``, by which LAION's own tables identify images.
+        width: Pixels, with the EXIF orientation applied.
         height: Pixels, likewise.
         format: Pillow's name of the format, such as ``"JPEG"``.
         final_url: The URL after redirects.
@@ -164,7 +164,7 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A filter's word on n rows.
+    """A filter's decision on n rows.
 
     Attributes:
         mask: bool, (n,): True keeps the row.

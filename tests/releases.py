@@ -7,7 +7,7 @@ from pathlib import Path
 from fakes.hub_state import LoopbackHub
 
 from laion_eo.dataset.release import release
-from laion_eo.hub.cards import split_card
+from laion_eo.hub.cards import CardHead, split_card
 from laion_eo.hub.releasing import Published
 from laion_eo.types import JSON
 
@@ -26,7 +26,7 @@ def files(hub: LoopbackHub, revision: str = "main") -> set[str]:
     return set(hub.repos[REPO].at(revision).files) - {".gitattributes"}
 
 
-def head(hub: LoopbackHub, revision: str = "main") -> dict[str, JSON]:
+def head(hub: LoopbackHub, revision: str = "main") -> CardHead:
     """Return the metadata of the card of ``REPO``."""
     card = hub.repos[REPO].file(revision, "README.md").content.decode()
     return split_card(card)[0]

@@ -41,6 +41,7 @@ def test_options_stay_with_their_component() -> None:
         (MINIMAL | {"anchors": {"root": "a"}}, r"'anchors.use' is missing"),
         (MINIMAL | {"seed": "seven"}, r"'seed': .*integer.*got 'seven'"),
         (MINIMAL | {"dataset": {"config": "../up"}}, r"'dataset.config'"),
+        (MINIMAL | {"dataset": {"license": ""}}, r"'dataset.license': .*at least 1 character"),
         (MINIMAL | {"engine": {"use": "spark"}}, r"'engine.use'.*'spark'"),
         (MINIMAL | {"retriever": "faiss"}, r"'retriever': a table was expected\.$"),
         (MINIMAL | {"filters": {"use": "min-size"}}, r"'filters': a list was expected\.$"),
@@ -52,7 +53,7 @@ def test_faults_are_named(data: dict[str, JSON], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_named_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         _ = RunFile.load({"seed": "x", "unknown": 1}).config
     for word in ("anchors", "retriever", "seed", "unknown"):

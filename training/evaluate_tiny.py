@@ -2,10 +2,10 @@
 
     python training/evaluate_tiny.py --miniweb DIR --anchors DIR [--weights FILE] [--cache DIR]
 
-Photographs and captions: every caption (that of `pairs.csv`, one per photograph) seeks its
-photograph among the first 582 test photographs by group key, and the other way round. Satellite
-pictures: average precision of ranking them before all other pictures, over all, then for each
-source against all pictures that are no satellite pictures.
+Photographs and captions: recall of each photograph's caption (that of `pairs.csv`) among the
+captions of the first 582 test photographs by group key, and the other way round. Satellite
+pictures: average precision of ranking them before all other pictures, for all sources together and
+for each source.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ def words(picture: Picture) -> set[str]:
 
 
 def probes(scene: Scene) -> dict[str, float]:
-    """Return the share of right pictures among the first 20 for some queries.
+    """Return the precision at 20 of some queries.
 
-    Where fewer than 20 pictures are right, it is the share of these among the first so many.
+    Where fewer than 20 pictures are right, it is the precision at their number.
     """
     described = [words(picture) for picture in scene.pictures]
     satellite = [picture.is_satellite for picture in scene.pictures]
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--miniweb", type=Path, required=True)
     parser.add_argument("--anchors", type=Path, required=True)
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--cache", type=Path, help="keep features here (else nowhere)")
+    parser.add_argument("--cache", type=Path, help="folder in which features are cached")
     arguments = parser.parse_args()
     result: dict[str, dict[str, dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,7 +1,7 @@
-"""Pictures, captions, split and altered views for training the tiny embedder.
+"""Pictures, captions, split and augmented views for training the tiny embedder.
 
 The split is by group: the two sizes of one Flickr8k photograph (equal caption sets), rows with
-the same key, and pictures of one source whose features are nearly equal are never divided.
+the same key, and pictures of one source with nearly equal features are always in the same part.
 """
 
 from __future__ import annotations
@@ -106,14 +106,14 @@ def split_of(group: str) -> str:
 
 
 def altered(picture: Picture, image: NDArray[np.uint8], view: int) -> NDArray[np.uint8]:
-    """Return an altered copy of a picture, always the same for the same key and view.
+    """Return an augmented copy of a picture, always the same for the same key and view.
 
     View 0 is the picture itself; odd views are crops with mild colour changes; even views are
-    coarse, with strong colour changes, so that neither blur nor odd colours tell a satellite
-    picture from a photograph, and fine aerial pictures come near 10 m ones.
+    coarse, with strong colour changes, so that neither blur nor unusual colours distinguish
+    satellite pictures from photographs, and fine aerial pictures resemble those of 10 m.
 
     Args:
-        picture: what is known of the picture.
+        picture: the picture's metadata.
         image: (height, width, 3) uint8.
         view: 0 or more.
 

@@ -1,4 +1,4 @@
-"""Features of the frozen backbones, computed once and kept in a folder the user names."""
+"""Features of the frozen backbones, computed once and cached in a folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _text_backbone() -> TextBackbone:
 def _one_thread() -> None:
     import torch
 
-    # Several processes of one thread are faster here than one process of several threads.
+    # Several processes with one thread are faster here than one process with several threads.
     torch.set_num_threads(1)
 
 

@@ -2,8 +2,8 @@
 
     python training/train_tiny.py --miniweb DIR --anchors DIR --out FILE [--cache DIR]
 
-The anchors are never trained on: their folder is only checked, so that a training and its
-evaluation are started with the same arguments.
+The anchors are never trained on. Their folder is only checked, so that training and evaluation take
+the same arguments.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PIXEL_FEATURES = 1504  # per network: 1,280 of the last layer, twice 112 of a mi
 
 @dataclass(frozen=True)
 class Settings:
-    """What the committed weights were trained with; chosen on the validation split."""
+    """The hyperparameters of the committed weights, chosen on the validation split."""
 
     dim: int = 384
     hidden: int = 768
@@ -50,16 +50,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Data:
-    """Everything of the training split, as tensors; row i is picture i.
+    """The training split, as tensors; row i is picture i.
 
     Attributes:
         views: (views, n, d) features.
         texts: for each picture (m, 384) features of the texts that describe it; m may be 0.
         kinds: (n,) 0 satellite, 1 stamp, 2 photograph.
-        meanings: (n,) equal numbers where a text of one picture fits the other too.
+        meanings: (n,) equal numbers for pictures whose texts fit each other.
         prompts: for each kind (m, 384) features of texts that name only the kind.
         classes: (1000, 384) features of texts that name the classes of the image backbone.
-        class_shares: (n, 1000) what the image backbone believes.
+        class_shares: (n, 1000) class probabilities of the image backbone.
     """
 
     views: Tensor
@@ -72,7 +72,7 @@ class Data:
 
 
 class HeadsInTraining:
-    """The two heads, as `laion_eo.builtin.embedders.tiny.model.Heads` runs them, with dropout."""
+    """The two heads of `laion_eo.builtin.embedders.tiny.model.Heads`, with dropout."""
 
     def __init__(self, features: Tensor, settings: Settings) -> None:
         """Start the image side from the principal components of (n, d) features."""
@@ -114,7 +114,7 @@ class HeadsInTraining:
         return normalize(linear + output, dim=1)
 
     def exported(self) -> dict[str, NDArray[np.generic]]:
-        """Return the arrays that the runtime reads: matrices as 8-bit rows with a scale each."""
+        """Return the arrays that `Heads` loads: matrices as 8-bit rows, each with a scale."""
         arrays: dict[str, NDArray[np.generic]] = {
             "image.mean": self.mean.numpy(),
             "image.scale": self.scale.numpy(),
@@ -131,7 +131,7 @@ class HeadsInTraining:
 
 
 def spread_loss(similar: Tensor, fits: Tensor) -> Tensor:
-    """Cross-entropy of each row's softmax against an even spread over what fits (both (n, m))."""
+    """Cross-entropy of each row's softmax against a uniform target over what fits (both (n, m))."""
     shares = fits / fits.sum(1, keepdim=True).clamp(min=1)
     return -(similar.log_softmax(1) * shares).sum(1).mean()
 
@@ -150,10 +150,10 @@ def batch_loss(
     images = heads.image(data.views[views, rows])
     kinds, meanings = data.kinds[rows], data.meanings[rows]
 
-    told = torch.tensor([i for i, row in enumerate(rows.tolist()) if len(data.texts[row])])
-    drawn = [data.texts[r][rng.integers(len(data.texts[r]))] for r in rows[told].tolist()]
-    similar = images[told] @ heads.text(torch.stack(drawn)).T
-    fits = (meanings[told][:, None] == meanings[told]).float()
+    captioned = torch.tensor([i for i, row in enumerate(rows.tolist()) if len(data.texts[row])])
+    drawn = [data.texts[r][rng.integers(len(data.texts[r]))] for r in rows[captioned].tolist()]
+    similar = images[captioned] @ heads.text(torch.stack(drawn)).T
+    fits = (meanings[captioned][:, None] == meanings[captioned]).float()
     loss = both_ways(similar / settings.caption_temperature, fits)
 
     prompts = torch.cat([p[torch.from_numpy(rng.integers(len(p), size=6))] for p in data.prompts])
@@ -178,7 +178,7 @@ def batch_loss(
 
 
 def train(data: Data, settings: Settings) -> HeadsInTraining:
-    """Train the heads from nothing; the seed fixes every draw."""
+    """Train the heads from scratch; the seed makes it reproducible."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     heads = HeadsInTraining(data.views[0], settings)
@@ -201,7 +201,7 @@ def train(data: Data, settings: Settings) -> HeadsInTraining:
 
 
 def class_texts() -> list[str]:
-    """Return "a photo of a …" for the 1,000 classes, named by a file that timm carries."""
+    """Return "a photo of a …" for the 1,000 classes; their names are in a file of timm."""
     found = importlib.util.find_spec("timm")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("training needs timm (for the names of the classes)")
@@ -213,7 +213,7 @@ def class_texts() -> list[str]:
 
 
 def class_shares(features: NDArray[np.float32]) -> Tensor:
-    """Return (n, 1000) what EfficientNet-Lite2 believes, from the features of (n, d) pictures."""
+    """Return the (n, 1000) class probabilities of EfficientNet-Lite2 from (n, d) features."""
     from laion_eo.builtin.embedders.tiny.backbones import lite_file
 
     state = torch.load(lite_file(2), map_location="cpu", weights_only=True)
@@ -223,7 +223,7 @@ def class_shares(features: NDArray[np.float32]) -> Tensor:
 
 
 def meaning(picture: Picture, group: str) -> str:
-    """Return what pictures have in common whose texts can be swapped."""
+    """Return a key that is equal for pictures whose texts fit each other."""
     if picture.is_satellite:
         return f"satellite {picture.label}"
     return f"photo {picture.label}" if picture.source == "imagenet" else group
@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("--miniweb", type=Path, required=True)
     parser.add_argument("--anchors", type=Path, required=True, help="never trained on")
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
-    parser.add_argument("--cache", type=Path, help="keep features here (else nowhere)")
+    parser.add_argument("--cache", type=Path, help="folder in which features are cached")
     parser.add_argument("--leave-out", choices=tiny_data.AERIAL, help="train without a source")
     parser.add_argument("--steps", type=int, default=Settings.steps, help="%(default)s")
     arguments = parser.parse_args()

@@ -14,25 +14,25 @@ from laion_eo.version import __version__
 
 BUILTIN_PLUGIN = "laion_eo.builtin"
 # Each is a module of this package (with _ for -) that has a click command called `command`. The
-# summaries stand here so that `laion-eo --help` needs to import none of them.
+# summaries are here so that `laion-eo --help` needs to import none of the modules.
 COMMANDS = {
-    "demo": "Run the whole job on pictures that come along: no network, no account.",
-    "run": "Run, or resume, the extraction that a run file describes.",
-    "plan": "Say what a run would do: stages, rows, bytes, time.",
+    "demo": "Run a complete extraction on example pictures: no network, no account.",
+    "run": "Run or resume the extraction that a run file describes.",
+    "plan": "Show what a run would do: stages, rows, bytes, time.",
     "index": "Embed images into a pool that runs can search.",
     "release": "Release a run's dataset to the Hugging Face Hub.",
     "pull": "Fetch a release, so that load_dataset finds it by its bare name.",
-    "check-links": "Say which of a dataset's images are still there.",
+    "check-links": "Check which of a dataset's links are still alive.",
     "plugins": "List the components that run files can use.",
-    "new-plugin": "Make an installable plugin package to start from.",
+    "new-plugin": "Create an installable plugin package to start from.",
 }
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module when the command is asked for."""
+    """Imports a command's module when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order of the work, plugins' commands last."""
+        """Return the commands in the order in which they are used, those of plugins last."""
         self._add_plugins(ctx)
         return [*COMMANDS, *super().list_commands(ctx)]
 
@@ -40,26 +40,25 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if cmd_name in COMMANDS:
             module = import_module(f"laion_eo.cli.{cmd_name.replace('-', '_')}")
-            command = module.command
-            assert isinstance(command, click.Command)
+            command: click.Command = module.command
             return command
         self._add_plugins(ctx)
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; Ctrl-C ends it with a word on what to do, and the shell's code."""
+        """Run the command; Ctrl-C prints how to resume and exits as a shell expects."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("laion-eo: stopped; the same command goes on from here.", err=True)
+            click.echo("laion-eo: stopped; run the same command again to resume.", err=True)
             ctx.exit(130)
 
     def _add_plugins(self, ctx: click.Context) -> None:
-        """Let plugins add commands, once a call, and only where one of theirs may be meant."""
+        """Let plugins add their commands, at most once for each call of ``laion-eo``."""
         if ctx.meta.setdefault(f"{__name__}.plugins", self) is not self:
             return
         ctx.meta[f"{__name__}.plugins"] = "added"
-        # laion-eo alone has none to add, and then nothing is loaded.
+        # The built-in plugin adds none, so without others nothing is loaded.
         if any(point.value != BUILTIN_PLUGIN for point in entry_points(group="laion_eo")):
             from laion_eo.registry import Registry
 

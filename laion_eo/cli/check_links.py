@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="An option of the downloader, as in a run file: --set timeout=10. Can be given again.",
+    help="An option of the downloader, as in a run file: --set timeout=10. Can be repeated.",
 )
 def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ...]) -> None:
-    """Fetch every image of DATASET once, and say which are still there.
+    """Fetch every image of DATASET once, and report which links are still alive.
 
     DATASET is a run directory, a folder of parquet files, or a name that load_dataset knows. Each
-    image is fetched whole, to see whether it is still the same: mind the traffic. The result, one
-    dated row for each URL, is a file of its own; the dataset is never changed. A stopped check goes
-    on where it was.
+    image is downloaded completely, to see whether it is still the same: mind the traffic. The
+    result, one dated row for each URL, is a file of its own; the dataset is never changed. A check
+    that was stopped resumes when the command is run again.
 
     \b
       laion-eo check-links runs/ver-1 --out links-2025-06.parquet
@@ -60,13 +60,12 @@ def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ..
 def _print(report: LinkReport, console: Console) -> None:
     from rich.table import Table
 
-    from laion_eo.dataset.links import counted
-
     table = Table("status", "HTTP", "links", "for example")
     table.columns[2].justify = "right"
-    for status, code, count, reason in counted(report):
-        table.add_row(status, code, f"{count:,}", reason)
+    for outcome in report.outcomes:
+        code = "" if outcome.http_code is None else str(outcome.http_code)
+        table.add_row(outcome.status, code, f"{outcome.links:,}", outcome.example)
     console.print(table)
     if report.changed:
-        console.print(f"{report.changed:,} of those that are there show another image by now.")
+        console.print(f"{report.changed:,} of the links that are alive now show another image.")
     console.print(f"Each link: {report.path}", highlight=False, soft_wrap=True)

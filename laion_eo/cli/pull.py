@@ -9,7 +9,7 @@ import click
 
 @click.command()
 @click.argument("config")
-@click.option("--repo", metavar="ORG/NAME", help="Another repository than the published one.")
+@click.option("--repo", metavar="ORG/NAME", help="Dataset repository, if not the published one.")
 @click.option(
     "--revision",
     metavar="v1.0.0",
@@ -18,10 +18,10 @@ import click
 def command(config: str, repo: str | None, revision: str | None) -> None:
     """Fetch the configuration CONFIG, so that load_dataset("laion_eo", CONFIG) works anywhere.
 
-    The rows are checked and go to the cache of the datasets library, under the bare name; from
-    there they load in any directory, without a network too. In a checkout of laion-eo the bare name
-    means a folder, never the cache: run there, this keeps the published files in the checkout as
-    well.
+    The rows are checked and stored in the cache of the datasets library under the bare name, from
+    where they load in any directory, also offline. In a checkout of laion-eo, the bare name means a
+    folder and not the cache; so the command, if it is run there, also keeps the published files in
+    the checkout.
 
     \b
       laion-eo pull ver-1
@@ -34,7 +34,7 @@ def command(config: str, repo: str | None, revision: str | None) -> None:
     pulled = pull(config, repo, revision, checkout)
     click.echo(f"{pulled.config}: {pulled.rows:,} rows of commit {pulled.commit}.")
     if pulled.kept is not None:
-        click.echo(f"Kept in this checkout, too: {pulled.kept}")
+        click.echo(f"Also kept in this checkout: {pulled.kept}")
     elif checkout is not None:
         click.echo(
             "In this checkout laion_eo still means the published dataset; elsewhere, this one."

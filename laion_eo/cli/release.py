@@ -14,22 +14,26 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--repo", required=True, metavar="ORG/NAME", help="Dataset repository on the Hub.")
-@click.option("--config", metavar="NAME", help="The configuration that the run must hold.")
-@click.option("--tag", metavar="v1.0.0", help="Tag the release; a tag that exists is never moved.")
+@click.option("--config", metavar="NAME", help="Refuse a run whose configuration has another name.")
+@click.option("--tag", metavar="v1.0.0", help="Tag the release; an existing tag is never moved.")
 @click.option(
     "--private/--public",
     default=None,
-    help="By default a repository stays as it is, and a new one is private.",
+    help="By default, an existing repository stays as it is, and a new one is private.",
 )
-@click.option("--pull-request", is_flag=True, help="Propose the release instead of committing it.")
-@click.option("--default", is_flag=True, help="Load this configuration when none is named.")
+@click.option(
+    "--pull-request", is_flag=True, help="Open a pull request instead of committing to main."
+)
+@click.option(
+    "--default", is_flag=True, help="Make this the configuration that is loaded when none is named."
+)
 @click.option("--dry-run", is_flag=True, help="Show the card and the files; change nothing.")
 def command(run: Path, repo: str, config: str | None, dry_run: bool, **options: object) -> None:
     """Release the dataset of the run directory RUN to the Hugging Face Hub.
 
-    The parquet files, the card and the report's pictures go there in one commit, or not at all.
-    What the repository holds of other configurations stays. Log in first with `hf auth login`, or
-    set HF_TOKEN.
+    The parquet files, the card and the report's pictures are uploaded in one commit. Other
+    configurations in the repository stay as they are. Log in first with `hf auth login`, or set
+    HF_TOKEN.
 
     \b
       laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --dry-run
@@ -49,7 +53,7 @@ def command(run: Path, repo: str, config: str | None, dry_run: bool, **options: 
 
 def _show(plan: HubPlan) -> None:
     click.echo(plan.card)
-    state = f"on top of {plan.parent}" if plan.parent else "which is not there yet"
+    state = f"on top of {plan.parent}" if plan.parent else "which does not exist yet"
     click.echo(f"--- would go to {plan.repo}, {state}:")
     click.echo("  README.md  (the card above)")
     for name, path in plan.uploads.items():

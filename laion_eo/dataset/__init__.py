@@ -1,1 +1,1 @@
-"""The published dataset: its card and its files."""
+"""The published dataset: its card, its files, its builder, its release."""

@@ -10,24 +10,96 @@ from importlib.resources import files
 import jinja2
 import pyarrow as pa
 import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from laion_eo.config import DatasetOptions
+from laion_eo.config import DatasetOptions, validate
 from laion_eo.dataset.features import dataset_info, dtype
 from laion_eo.dataset.public import scrubbed
-from laion_eo.hub.cards import BARE_NAME, join_card, mark_section, size_category
+from laion_eo.hub.cards import (
+    BARE_NAME,
+    CardHead,
+    ConfigEntry,
+    DataFiles,
+    join_card,
+    mark_section,
+    size_category,
+)
 from laion_eo.schema import PUBLISHED_COLUMNS
-from laion_eo.types import JSON
 
 LANGUAGES_SHOWN = 20
 UNTAGGED = "(no language)"
 _ISO_639 = re.compile(r"[a-z]{2,3}")
-"""What the Hub takes for a language; the table shows whatever the tagger says."""
+"""A language code that the Hub accepts; the table shows every code that the tagger gives."""
+
+
+class _View(BaseModel):
+    """A part of a manifest, as far as the card shows it; other keys are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class _Stage(_View):
+    counts: dict[str, int]
+    facts: dict[str, dict[str, object]]
+
+
+class _Owner(_View):
+    distribution: str
+
+
+class _Choice(_View):
+    use: str
+
+
+class _Retriever(_Choice):
+    k: int
+    pool: str | None = None
+    url: str | None = None
+    index: str | None = None
+
+
+class _Resolved(_View):
+    anchors: _Choice
+    embedder: _Choice
+    retriever: _Retriever
+
+
+class _Manifest(_View):
+    """What the card shows of a run: see :func:`laion_eo.pipeline.manifest.describe`."""
+
+    version: str = Field(alias="laion_eo")
+    run: dict[str, object]
+    resolved: _Resolved
+    components: dict[str, dict[str, _Owner]]
+    stages: dict[str, _Stage]
+
+
+class _Threshold(_View):
+    """What a filter records of a threshold; the last four are given if it was fitted."""
+
+    threshold: float | None
+    how: str
+    sigma: float | None = None
+    mean: float | None = None
+    standard_deviation: float | None = None
+    rows: int | None = None
+
+    @property
+    def is_fitted(self) -> bool:
+        return None not in (self.sigma, self.mean, self.standard_deviation, self.rows)
+
+
+class _Part(_View):
+    kind: str
+    name: str
+    distribution: str
+    facts: str
 
 
 def render_card(
     options: DatasetOptions,
     table: pa.Table,
-    manifest: dict[str, JSON],
+    manifest: Mapping[str, object],
     sections: Sequence[str],
     download: int = 0,
 ) -> str:
@@ -37,14 +109,16 @@ def render_card(
     no secret and no path of the user's machine gets into the card.
 
     Args:
-        options: What the dataset is called and says of itself.
+        options: The dataset's name, licence and contact.
         table: The published rows.
         manifest: The run's manifest up to the verdicts.
         sections: Further sections, from plugins.
         download: Bytes of the dataset's files.
+
+    Raises:
+        ConfigError: The manifest is not complete, or a component's facts are not a table.
     """
-    public = scrubbed(manifest)
-    stages = {name: stage for name, stage in public["stages"].items() if name != "dataset"}
+    public = _read(manifest)
     tags = Counter(table["lang"].to_pylist())
     codes = sorted(code for code in tags if code and _ISO_639.fullmatch(code))
     shown = [(code or UNTAGGED, count) for code, count in tags.most_common(LANGUAGES_SHOWN)]
@@ -53,21 +127,29 @@ def render_card(
         bare_name=BARE_NAME,
         rows=table.num_rows,
         sources=len(table["source"].unique()),
-        version=manifest["laion_eo"],
+        version=public.version,
         summary=_summary(public),
-        thresholds=dict(_thresholds(stages)),
-        counts=[(n, k, v) for n, stage in stages.items() for k, v in stage["counts"].items()],
+        thresholds=dict(_thresholds(public.stages["verdicts"])),
+        counts=[(n, k, v) for n, stage in public.stages.items() for k, v in stage.counts.items()],
         parts=list(_parts(public)),
         languages=shown if tags.keys() - {None} else [],
         sections=sections,
-        run_file=tomli_w.dumps(public["run"]).strip(),
+        run_file=tomli_w.dumps(public.run).strip(),
         columns=PUBLISHED_COLUMNS,
     )
     return join_card(_head(options, table, codes, download), body)
 
 
+def _read(manifest: Mapping[str, object]) -> _Manifest:
+    """Return what may be published of a manifest, without the stage that makes the dataset."""
+    public = {key: scrubbed(value, key) for key, value in manifest.items()}
+    view = validate(_Manifest, public, "the run's manifest")
+    stages = {name: stage for name, stage in view.stages.items() if name != "dataset"}
+    return view.model_copy(update={"stages": stages})
+
+
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(  # noqa: S701 - Markdown; `cell` escapes what comes from afar
+    environment = jinja2.Environment(  # noqa: S701 - Markdown; `cell` escapes foreign text
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -83,7 +165,7 @@ def _section(config: str, caller: Callable[[], str]) -> str:
     return mark_section(config, caller())
 
 
-def _cell(value: JSON) -> str:
+def _cell(value: object) -> str:
     """Return a value as the text of a table's cell: no markup, one line."""
     text = " ".join(str(value).split())
     for mark, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
@@ -93,73 +175,61 @@ def _cell(value: JSON) -> str:
 
 def _head(
     options: DatasetOptions, table: pa.Table, languages: list[str], download: int
-) -> dict[str, JSON]:
-    """Return the card's metadata, in the Hub's words."""
+) -> CardHead:
+    """Return the card's metadata."""
     config = options.config
-    head: dict[str, JSON] = {
+    files = DataFiles(split="train", path=f"{config}/train-*.parquet")
+    head = {
         "license": options.license,
         "pretty_name": options.pretty_name,
         "language": languages,
         "task_categories": ["text-to-image"],
         "size_categories": [size_category(table.num_rows)],
         "tags": ["climate", "earth-observation", "laion-eo"],
-        "configs": [
-            {
-                "config_name": config,
-                "data_files": [{"split": "train", "path": f"{config}/train-*.parquet"}],
-                "default": True,
-            }
-        ],
+        "configs": [ConfigEntry(config_name=config, data_files=(files,), default=True)],
         "dataset_info": [dataset_info(config, table.num_rows, table.nbytes, download)],
     }
-    return {key: value for key, value in head.items() if value}
+    return CardHead.model_validate({key: value for key, value in head.items() if value})
 
 
-def _summary(manifest: Mapping[str, JSON]) -> dict[str, str]:
+def _summary(manifest: _Manifest) -> dict[str, str]:
     """Return the four choices that matter most, each in a line."""
-    run, stages = manifest["resolved"], manifest["stages"]
-    embedder = run["embedder"]["use"]
-    facts = stages["anchors"]["facts"].get(embedder, {})
-    counts = stages["anchors"]["counts"]
-    pool = {
-        key: run["retriever"][key] for key in ("pool", "url", "index") if key in run["retriever"]
-    }
+    run, anchors = manifest.resolved, manifest.stages["anchors"]
+    model = anchors.facts.get(run.embedder.use, {}).get("model_id", run.embedder.use)
+    pools = (run.retriever.pool, run.retriever.url, run.retriever.index)
     return {
-        "anchors": f"{counts['anchors']:,} from `{run['anchors']['use']}`, "
-        f"{counts['skipped']:,} of them unreadable",
-        "model": f"`{facts.get('model_id', embedder)}`",
-        "pool": " ".join(f"`{value}`" for value in pool.values())
-        + f" searched with `{run['retriever']['use']}`",
-        "neighbours for each anchor (k)": f"{run['retriever']['k']:,}",
+        "anchors": f"{anchors.counts['anchors']:,} from `{run.anchors.use}`, "
+        f"{anchors.counts['skipped']:,} of them unreadable",
+        "model": f"`{model}`",
+        "pool": " ".join(f"`{pool}`" for pool in pools if pool)
+        + f" searched with `{run.retriever.use}`",
+        "neighbours for each anchor (k)": f"{run.retriever.k:,}",
     }
 
 
-def _thresholds(stages: Mapping[str, JSON]) -> Iterator[tuple[str, JSON]]:
-    """Yield column and threshold, of every filter that says how it came by them."""
-    fitted = {"mean", "standard_deviation", "rows"}
-    for facts in stages["verdicts"]["facts"].values():
+def _thresholds(verdicts: _Stage) -> Iterator[tuple[str, _Threshold]]:
+    """Yield column and threshold, of every filter that has thresholds."""
+    for facts in verdicts.facts.values():
         for column, how in facts.items():
-            if (
-                isinstance(how, dict)
-                and {"threshold", "how"} <= how.keys()
-                and isinstance(how["threshold"], float | int | None)
-                and ("sigma" not in how or fitted <= how.keys())
-            ):
-                yield column, how
+            if (threshold := _as_threshold(how)) is not None:
+                yield column, threshold
 
 
-def _parts(manifest: Mapping[str, JSON]) -> Iterator[dict[str, str]]:
+def _as_threshold(fact: object) -> _Threshold | None:
+    """Return a fact as a threshold; ``None`` if it is something else, as plugins may record."""
+    try:
+        return _Threshold.model_validate(fact)
+    except ValidationError:
+        return None
+
+
+def _parts(manifest: _Manifest) -> Iterator[_Part]:
     """Yield the components of the run, with what is known of each but its thresholds."""
-    known: dict[str, JSON] = {}
-    for name, stage in manifest["stages"].items():
-        known |= stage["facts"] if name != "dataset" else {}
-    for kind, chosen in manifest["components"].items():
+    known: dict[str, dict[str, object]] = {}
+    for stage in manifest.stages.values():
+        known |= stage.facts
+    for kind, chosen in manifest.components.items():
         for name, owner in chosen.items():
-            facts = {k: v for k, v in known.get(name, {}).items() if not isinstance(v, dict)}
-            told = ", ".join(f"{key} {value}" for key, value in facts.items())
-            yield {
-                "kind": kind,
-                "name": name,
-                "distribution": owner["distribution"],
-                "facts": told,
-            }
+            facts = [f"{k} {v}" for k, v in known.get(name, {}).items() if not isinstance(v, dict)]
+            distribution = owner.distribution
+            yield _Part(kind=kind, name=name, distribution=distribution, facts=", ".join(facts))

@@ -6,17 +6,19 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic.alias_generators import to_camel
+
 from laion_eo.dataset.features import dtype
 from laion_eo.fingerprint import file_sha256
 from laion_eo.hub.cards import split_card
 from laion_eo.schema import PUBLISHED_COLUMNS
-from laion_eo.types import JSON
 
 VERSION = "http://mlcommons.org/croissant/1.0"
 _TYPES = {
     "int64": "sc:Integer", "int32": "sc:Integer", "float64": "sc:Float", "string": "sc:Text"
 }  # fmt: skip
-_CONTEXT: dict[str, JSON] = {
+_CONTEXT: dict[str, JsonValue] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
     "citeAs": "cr:citeAs",
@@ -56,65 +58,133 @@ _CONTEXT: dict[str, JSON] = {
 }
 
 
-def croissant(config: str, files: Sequence[Path], card: str) -> dict[str, JSON]:
-    """Return the Croissant metadata of one configuration, as JSON-LD.
+def _json_key(name: str) -> str:
+    return f"@{name}" if name in ("context", "id", "type") else to_camel(name)
+
+
+class _Node(BaseModel):
+    """A JSON-LD object; its keys are the attributes' names in camel case, or begin with ``@``."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=_json_key, populate_by_name=True)
+
+
+class Reference(_Node):
+    """A reference to another node."""
+
+    id: str
+
+
+class Extract(_Node):
+    """What is read from a file: one of its columns."""
+
+    column: str
+
+
+class Source(_Node):
+    """Where the values of a field come from."""
+
+    file_object: Reference
+    extract: Extract
+
+
+class DataField(_Node):
+    """A column of the rows."""
+
+    type: str = "cr:Field"
+    id: str
+    name: str
+    description: str
+    data_type: str
+    source: Source
+
+
+class RecordSet(_Node):
+    """The rows of one file."""
+
+    type: str = "cr:RecordSet"
+    id: str
+    name: str
+    field: list[DataField]
+
+
+class FileObject(_Node):
+    """A parquet file, by its path relative to the metadata."""
+
+    type: str = "cr:FileObject"
+    id: str
+    name: str
+    content_url: str
+    encoding_format: str = "application/x-parquet"
+    sha256: str
+
+
+class Croissant(_Node):
+    """The metadata of one configuration of a dataset."""
+
+    context: dict[str, JsonValue] = _CONTEXT
+    type: str = "sc:Dataset"
+    conforms_to: str = VERSION
+    name: str
+    description: str
+    license: str | tuple[str, ...] | None
+    cite_as: str
+    version: str = "1.0.0"
+    distribution: list[FileObject]
+    record_set: list[RecordSet]
+
+
+def croissant(config: str, files: Sequence[Path], card: str) -> Croissant:
+    """Return the Croissant metadata of one configuration.
 
     Args:
         config: Name of the datasets configuration.
-        files: Its parquet files; named relative to the folder above theirs, where the
-            metadata is.
+        files: Its parquet files; named relative to the folder above theirs, which is where the
+            metadata goes.
         card: The dataset card, whose head has the licence and the title.
+
+    Raises:
+        ConfigError: The head of the card is not valid.
     """
     head, _ = split_card(card)
-    objects = [
-        {
-            "@type": "cr:FileObject",
-            "@id": path.name,
-            "name": path.name,
-            "contentUrl": f"{path.parent.name}/{path.name}",
-            "encodingFormat": "application/x-parquet",
-            "sha256": file_sha256(path),
-        }
-        for path in files
-    ]
-    return {
-        "@context": _CONTEXT,
-        "@type": "sc:Dataset",
-        "conformsTo": VERSION,
-        "name": f"{head['pretty_name']} {config}",
-        "description": "Links to images found on the web with an anchor dataset, their captions "
+    return Croissant(
+        name=f"{head.pretty_name} {config}",
+        description="Links to images found on the web with an anchor dataset, their captions "
         "and what was measured of both. The images themselves are not part of it.",
-        "license": head["license"],
-        "citeAs": "Czerkawski and Francis, From LAION-5B to LAION-EO: Filtering Billions of Images "
+        license=head.license,
+        cite_as="Czerkawski and Francis, From LAION-5B to LAION-EO: Filtering Billions of Images "
         "Using Anchor Datasets for Satellite Image Extraction, arXiv:2309.15535, 2023",
-        "version": "1.0.0",
-        "distribution": objects,
-        "recordSet": [_record_set(path, len(files)) for path in files],
-    }
+        distribution=[_file_object(path) for path in files],
+        record_set=[_record_set(path, len(files)) for path in files],
+    )
 
 
-def _record_set(path: Path, shards: int) -> dict[str, JSON]:
+def _file_object(path: Path) -> FileObject:
+    return FileObject(
+        id=path.name,
+        name=path.name,
+        content_url=f"{path.parent.name}/{path.name}",
+        sha256=file_sha256(path),
+    )
+
+
+def _record_set(path: Path, shards: int) -> RecordSet:
     """Describe the rows of one file."""
     name = "train" if shards == 1 else f"train-{path.name.split('-')[1]}"
-    return {
-        "@type": "cr:RecordSet",
-        "@id": name,
-        "name": name,
-        "field": [
-            {
-                "@type": "cr:Field",
-                "@id": f"{name}/{column.name}",
-                "name": column.name,
-                "description": f"{column.meaning}{f' ({column.unit})' if column.unit else ''}",
-                "dataType": _TYPES[dtype(column.type)],
-                "source": {"fileObject": {"@id": path.name}, "extract": {"column": column.name}},
-            }
-            for column in PUBLISHED_COLUMNS
-        ],
-    }
+    fields = [
+        DataField(
+            id=f"{name}/{column.name}",
+            name=column.name,
+            description=f"{column.meaning}{f' ({column.unit})' if column.unit else ''}",
+            data_type=_TYPES[dtype(column.type)],
+            source=Source(file_object=Reference(id=path.name), extract=Extract(column=column.name)),
+        )
+        for column in PUBLISHED_COLUMNS
+    ]
+    return RecordSet(id=name, name=name, field=fields)
 
 
 def write_croissant(path: Path, config: str, files: Sequence[Path], card: str) -> None:
     """Write the Croissant metadata beside the folder of files that it describes."""
-    text = json.dumps(croissant(config, files, card), indent=1, ensure_ascii=False)
+    metadata = croissant(config, files, card).model_dump(by_alias=True)
+    text = json.dumps(metadata, indent=1, ensure_ascii=False)
     path.write_text(f"{text}\n", "utf-8")

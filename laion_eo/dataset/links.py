@@ -1,8 +1,8 @@
-"""Checks a dataset's links: the Python face of ``laion-eo check-links``.
+"""Checks the links of a dataset: the Python call behind ``laion-eo check-links``.
 
-The images are fetched, as in a run, by a downloader: with its pace per host, its address checks
-and whatever rules of the sites it obeys. Only so can a link that shows another image by now be told
-from one that is alive. The result is a file of its own; the dataset is never changed.
+The images are fetched by a downloader, as in a run: with its rate limits, its checks of addresses
+and whatever rules of the sites it obeys. Only a fetched image shows whether it is still the one of
+the dataset. The result is a file of its own; the dataset is never changed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,21 +31,66 @@ COLUMNS = ("url", "filename", "height", "width")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+@dataclass(frozen=True, slots=True)
+class ListedImage:
+    """One image of the dataset, as far as the check of its link needs it.
+
+    Attributes:
+        url: Where it was.
+        filename: Begins with its SHA-256, where it was stored under that.
+        height: Pixels.
+        width: Pixels.
+    """
+
+    url: str
+    filename: str | None = None
+    height: int | None = None
+    width: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedLink:
+    """One row of the result: the columns of :data:`laion_eo.schema.LINKS`."""
+
+    url: str
+    status: str
+    reason: str
+    http_code: int | None
+    changed: bool | None
+    final_url: str | None
+    checked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How some of the links ended.
+
+    Attributes:
+        status: A value of :class:`laion_eo.types.DownloadStatus`.
+        http_code: Status code of the last response; ``None`` where no server responded.
+        links: How many links ended so.
+        example: The reason of one of them.
+    """
+
+    status: str
+    http_code: int | None
+    links: int
+    example: str
+
+
 @dataclass(frozen=True)
 class LinkReport:
-    """What became of the links.
+    """The result of a check.
 
     Attributes:
         path: Parquet file with the columns of :data:`laion_eo.schema.LINKS`, one row per URL.
-        counts: How many ended so, by (status, HTTP code or None), the most frequent first.
+        outcomes: How the links ended, the most frequent outcome first.
         changed: How many of those that are alive show another image than the dataset's.
-        examples: A reason for each of ``counts``.
     """
 
     path: Path
-    counts: dict[tuple[str, int | None], int]
+    outcomes: tuple[Outcome, ...]
     changed: int
-    examples: dict[tuple[str, int | None], str]
 
 
 def check_links(
@@ -53,59 +99,67 @@ def check_links(
     config: str | None = None,
     downloader: Mapping[str, JSON] | None = None,
     registry: Registry | None = None,
+    batch: int = BATCH,
 ) -> LinkReport:
-    """Fetch every image of a dataset once and note how that ended, and when.
+    """Fetch every image of a dataset once and record how that ended, and when.
 
-    A call that is cut short goes on where it was if it is made again.
+    A check that was interrupted resumes when it is started again.
 
     Args:
-        dataset: A run directory, a release tree or a parquet file; else what ``load_dataset``
-            knows by that name, such as ``laion_eo`` or ``ORG/NAME``.
-        out: The parquet file to write; it must not exist, nor lie in the dataset.
+        dataset: A run directory, a release tree or a parquet file; otherwise, a name for
+            ``load_dataset``, such as ``laion_eo`` or ``ORG/NAME``.
+        out: The parquet file to write; it must neither exist nor lie in the dataset.
         config: The configuration, where there are several.
         downloader: As in a run file, such as ``{"use": "http", "timeout": 10}``.
         registry: Where components are found; the installed plugins by default.
+        batch: Links checked before their results are saved; an interruption loses at most so many.
 
     Raises:
         ConfigError: ``out`` would overwrite something, or there is no such dataset.
         DataError: The dataset has no column ``url``.
-        RunError: The downloader did not answer for a URL.
+        RunError: The downloader gave no result for a URL.
     """
     path = Path(out)
-    _check_place(path, Path(dataset))
-    known = {row["url"]: row for row in _rows(dataset, config).to_pylist() if row["url"]}
+    _check_out(path, Path(dataset))
+    rows = [ListedImage(**row) for row in _rows(dataset, config).to_pylist() if row["url"]]
+    listed = {row.url: row for row in rows}
     registry = registry or Registry.discover()
     fetcher = registry.build(Downloader, {"use": "http", **(downloader or {})}, "check-links")
-    # What is left of a check of other links is nothing to go on with.
-    parts = path.with_name(f".{path.name}.{fingerprint(list(known.values()))}.parts")
+    # The parts are named after the links: those of a check of other links are never resumed.
+    links = fingerprint([asdict(row) for row in listed.values()])
+    parts = path.with_name(f".{path.name}.{links}.parts")
     parts.mkdir(parents=True, exist_ok=True)
     fetcher.setup()
     try:
-        whole = _fetch_rest(fetcher, known, parts, registry)
+        table = _fetch_rest(fetcher, listed, parts, registry, batch)
     finally:
         fetcher.close()
-    _write(path, whole)
+    _write(path, table)
     shutil.rmtree(parts)
-    return _report(path, whole)
+    return _report(path, table)
 
 
 def _fetch_rest(
-    fetcher: Downloader, known: Mapping[str, JSON], parts: Path, registry: Registry
+    fetcher: Downloader,
+    listed: Mapping[str, ListedImage],
+    parts: Path,
+    registry: Registry,
+    batch: int,
 ) -> pa.Table:
-    """Return what became of all links; those of finished parts are not asked for again."""
+    """Return the result for all links; those of finished parts are not fetched again."""
     tables = [pq.read_table(part) for part in sorted(parts.glob("part-*.parquet"))]
     done = {url for table in tables for url in table["url"].to_pylist()}
-    todo = [url for url in known if url not in done]
-    for start in range(0, len(todo), BATCH):
-        table = _check(fetcher, todo[start : start + BATCH], known)
+    todo = [url for url in listed if url not in done]
+    for start in range(0, len(todo), batch):
+        table = _check(fetcher, todo[start : start + batch], listed)
         _write(parts / f"part-{len(tables):06d}.parquet", table)
         tables.append(table)
-        finished = len(done) + min(start + BATCH, len(todo))
-        registry.manager.hook.laion_eo_after_batch(stage="links", done=finished, total=len(known))
+        finished = len(done) + min(start + batch, len(todo))
+        registry.manager.hook.laion_eo_after_batch(stage="links", done=finished, total=len(listed))
     return pa.concat_tables([LINKS.empty_table(), *tables])
 
 
-def _check_place(path: Path, dataset: Path) -> None:
+def _check_out(path: Path, dataset: Path) -> None:
     if path.exists():
         raise ConfigError(f"{path} exists; a report is never overwritten: choose another name.")
     if dataset.is_dir() and path.resolve().is_relative_to(dataset.resolve()):
@@ -113,7 +167,7 @@ def _check_place(path: Path, dataset: Path) -> None:
 
 
 def _rows(dataset: str | Path, config: str | None) -> pa.Table:
-    """Return the columns of a dataset that matter here."""
+    """Return those of :data:`COLUMNS` that the dataset has."""
     path = Path(dataset)
     if not path.exists():
         return _named_rows(str(dataset), config)
@@ -127,7 +181,7 @@ def _rows(dataset: str | Path, config: str | None) -> pa.Table:
             f"{path}: several configurations, name one: {', '.join(sorted(configs))}."
         )
     if not files:
-        raise ConfigError(f"{path}: no parquet files in there{f' for {config}' if config else ''}.")
+        raise ConfigError(f"{path}: no parquet files in it{f' for {config}' if config else ''}.")
     return pa.concat_tables(map(_read, files))
 
 
@@ -157,38 +211,39 @@ def _named_rows(name: str, config: str | None) -> pa.Table:
 
 
 def _check(
-    downloader: Downloader, urls: Sequence[str], known: Mapping[str, Mapping[str, JSON]]
+    downloader: Downloader, urls: Sequence[str], listed: Mapping[str, ListedImage]
 ) -> pa.Table:
-    rows = [_row(download, known[download.url]) for download in downloader.download(urls)]
-    if missing := set(urls) - {row["url"] for row in rows}:
+    rows = [_checked(download, listed[download.url]) for download in downloader.download(urls)]
+    if missing := set(urls) - {row.url for row in rows}:
         raise RunError(
-            f"the downloader {downloader.name!r} gave no answer for {len(missing)} URLs, such as "
+            f"the downloader {downloader.name!r} returned nothing for {len(missing)} URLs, such as "
             f"{min(missing)!r}: it breaks its contract."
         )
-    return pa.Table.from_pylist(rows, schema=LINKS)
+    return pa.Table.from_pylist([asdict(row) for row in rows], schema=LINKS)
 
 
-def _row(download: Download, known: Mapping[str, JSON]) -> dict[str, JSON]:
-    return {
-        "url": download.url,
-        "status": download.status.value,
-        "reason": download.reason,
-        "http_code": download.http_code,
-        "changed": _changed(download, known),
-        "final_url": download.final_url,
-        "checked_at": download.fetched_at,
-    }
+def _checked(download: Download, listed: ListedImage) -> CheckedLink:
+    return CheckedLink(
+        url=download.url,
+        status=download.status.value,
+        reason=download.reason,
+        http_code=download.http_code,
+        changed=_changed(download, listed),
+        final_url=download.final_url,
+        checked_at=download.fetched_at,
+    )
 
 
-def _changed(download: Download, known: Mapping[str, JSON]) -> bool | None:
-    """Tell whether the image is another one by now; ``None`` if none came, or none can tell."""
+def _changed(download: Download, listed: ListedImage) -> bool | None:
+    """Return whether another image came; ``None`` if none came, or if nothing tells them apart."""
     if download.sha256 is None:
         return None
-    name = _SHA256.match(known.get("filename") or "")
-    if name is not None:
-        return download.sha256 != name[0]
-    sizes = known.get("height"), known.get("width")
-    return sizes != (download.height, download.width) if None not in sizes else None
+    sha256 = _SHA256.match(listed.filename or "")
+    if sha256 is not None:
+        return download.sha256 != sha256[0]
+    if listed.height is None or listed.width is None:
+        return None
+    return (listed.height, listed.width) != (download.height, download.width)
 
 
 def _write(path: Path, table: pa.Table) -> None:
@@ -199,12 +254,8 @@ def _write(path: Path, table: pa.Table) -> None:
 def _report(path: Path, table: pa.Table) -> LinkReport:
     ends = list(zip(table["status"].to_pylist(), table["http_code"].to_pylist(), strict=True))
     examples = dict(zip(ends, table["reason"].to_pylist(), strict=True))
-    changed = table["changed"].to_pylist().count(True)
-    return LinkReport(path, dict(Counter(ends).most_common()), changed, examples)
-
-
-def counted(report: LinkReport) -> Iterator[tuple[str, str, int, str]]:
-    """Yield status, HTTP code, number of URLs and an example of a reason, for tables."""
-    for end, count in report.counts.items():
-        status, code = end
-        yield status, "" if code is None else str(code), count, report.examples[end]
+    outcomes = tuple(
+        Outcome(status, code, count, examples[status, code])
+        for (status, code), count in Counter(ends).most_common()
+    )
+    return LinkReport(path, outcomes, table["changed"].to_pylist().count(True))

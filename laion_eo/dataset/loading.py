@@ -1,4 +1,4 @@
-"""``from laion_eo import load_dataset``: datasets' own, for which the bare name works anywhere."""
+"""``from laion_eo import load_dataset``: as datasets' own, but the bare name works anywhere."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from laion_eo.hub.cards import BARE_NAME
 def load_dataset(path: str = BARE_NAME, name: str | None = None, **options: Any) -> Any:
     """Load a dataset as ``datasets.load_dataset`` does.
 
-    The name ``laion_eo`` always means the dataset, never a folder that happens to be called so:
-    what ``laion-eo pull`` fetched last, offline too; else the published dataset on the Hub.
+    The name ``laion_eo`` always means the dataset, never a folder of that name: what
+    ``laion-eo pull`` fetched last (which works offline), or else the published dataset on the Hub.
 
     Args:
-        path: ``"laion_eo"``; anything else goes to ``datasets.load_dataset`` untouched.
+        path: ``"laion_eo"``; any other name is passed to ``datasets.load_dataset`` unchanged.
         name: The configuration: ``"ver-0"`` or ``"ver-1"``.
-        options: ``split``, ``streaming`` (from the Hub), ``cache_dir``, ``token``; ``repo`` names
-            another dataset repository than the one that the paper's authors published,
-            ``revision`` its tag, branch or commit.
+        options: ``split``, ``streaming`` (from the Hub), ``cache_dir``, ``token``; ``repo``, a
+            dataset repository other than the one that the paper's authors published, and
+            ``revision``, its tag, branch or commit.
 
     Returns:
-        A Dataset, or a DatasetDict without ``split``; their iterable kin if ``streaming``.
+        A Dataset, or without ``split`` a DatasetDict; the iterable kinds of them if ``streaming``.
 
     Raises:
-        ValueError: There is no such configuration; the message names those there are.
+        ValueError: There is no such configuration; the message lists the existing ones.
     """
     import datasets
 
@@ -39,7 +39,7 @@ def load_dataset(path: str = BARE_NAME, name: str | None = None, **options: Any)
 
 
 def _builder(name: str | None, streaming: bool, options: dict[str, Any]) -> Any:
-    """Return the builder: what was pulled comes first, unless the call says what it wants."""
+    """Return the builder: that of what was pulled, unless the options name something else."""
     from laion_eo.dataset.builder import PUBLISHED_REPO, LaionEO
     from laion_eo.dataset.pull import newest_pulled, pinned
 

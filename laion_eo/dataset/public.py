@@ -1,15 +1,12 @@
-"""What of a run may be shown to the world.
+"""What of a run may be published.
 
 A dataset card shows the run file as it was written and the facts of the components. Before that,
-:func:`scrubbed` takes out what is nobody's business: secrets, and where things lie on the user's
-machine.
+:func:`scrubbed` removes secrets, and the paths of files on the user's machine.
 """
 
 from __future__ import annotations
 
 import re
-
-from laion_eo.types import JSON
 
 HIDDEN = "(hidden)"
 _SECRET_KEY = re.compile(
@@ -18,24 +15,24 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _URL = re.compile(r"\b(?!file:)([a-z][a-z0-9+.-]*://)(?:[^/\s?#]*@)?([^\s?#]*)(?:[?#]\S*)?", re.I)
-# From where a path begins (/, //, ~/, ../, C:\, file:) to its last separator.
+# From the beginning of a path (/, //, ~/, ../, C:\, file:) to its last separator.
 _FOLDERS = re.compile(
     r"(?:file:/*|~\w*|\b[a-z]:|\.\.|(?<=\w)/|(?<!\w))[/\\](?:[^\n\"',;]*[/\\])?", re.I
 )
 
 
-def scrubbed(value: JSON, key: str = "") -> JSON:
+def scrubbed(value: object, key: str = "") -> object:
     """Return a copy that may be published.
 
-    - The value of a key that is called like a secret (``token``, ``password``, ``api_key``, ...)
-      becomes ``(hidden)``, unless it is a reference such as ``{env = "NAME"}``.
-    - Of paths that are absolute or lead to the home or upwards, the last component alone stays:
+    - The value of a key that names a secret (``token``, ``password``, ``api_key``, ...) becomes
+      ``(hidden)``, unless it is a reference such as ``{env = "NAME"}``.
+    - Absolute paths and paths that begin with ``~`` or ``..`` keep only their last component:
       ``/home/me/data/pool`` becomes ``…/pool``.
     - URLs lose user names, passwords, queries and fragments.
 
     Args:
-        value: What JSON or TOML can hold.
-        key: The key that it stands under.
+        value: Anything that JSON or TOML can hold.
+        key: The key of the value in its table, if it has one.
     """
     if isinstance(value, dict):
         return {k: scrubbed(v, k) for k, v in value.items()}

@@ -1,4 +1,4 @@
-"""Puts a release into the local cache of datasets: the Python face of ``laion-eo pull``."""
+"""Stores a release in the local cache of datasets: the Python call behind ``laion-eo pull``."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Pulled:
 
     Attributes:
         config: The configuration.
-        rows: Its rows.
-        commit: The commit of the repository that it came from.
-        folder: Where it lies.
-        kept: Where the checkout keeps its files, if it does.
+        rows: How many rows it has.
+        commit: The commit of the repository that it was fetched from.
+        folder: Its folder in the cache.
+        kept: The folder of the checkout that keeps its files, if there is one.
     """
 
     config: str
@@ -47,20 +47,20 @@ def pull(
 ) -> Pulled:
     """Fetch a configuration once, so that ``load_dataset("laion_eo", config)`` works anywhere.
 
-    The rows are checked (SHA-256 of the files; for the published dataset their number, too) and
-    stored in the cache of datasets under the bare name, from where they load offline as well.
+    The rows are checked (the SHA-256 of the files; for the published dataset, also the number of
+    rows) and stored in the cache of datasets under the bare name, from where they load offline.
 
     Args:
-        config: ``ver-0`` or ``ver-1``, or what the repository calls its own.
+        config: ``ver-0`` or ``ver-1``, or the name of a configuration of ``repo``.
         repo: Dataset repository; by default the one that the paper's authors published.
         revision: Tag, branch or commit; by default ``main``, and for the published repository the
             commit that published ver-0 and ver-1.
-        checkout: A checkout of laion-eo that keeps the published files as well: in there, a folder
+        checkout: A checkout of laion-eo in which the published files are kept, too: there, a folder
             has the bare name and hides the cache.
 
     Raises:
         ConfigError: There is no such repository, revision or configuration.
-        DataError: The files are not what they should be.
+        DataError: The files are damaged or have other columns.
         RunError: The Hub cannot be reached.
     """
     from datasets import DownloadManager
@@ -82,17 +82,17 @@ def pull(
 
 
 def pinned(config: str, repo: str, commit: str, cache_dir: str | None = None) -> Any:
-    """Return the builder whose rows the cache knows by the bare name and the commit."""
+    """Return the builder whose rows the cache stores under the bare name and the commit."""
     from laion_eo.dataset.builder import LaionEO, LaionEOConfig
 
-    # The cache knows them by the plain name of the configuration only if the builder owns it.
+    # The folder in the cache is named as the configuration only if the builder declares it.
     own = LaionEOConfig(name=config, version=LaionEO.VERSION, repo=repo, tag=commit)
     builder = type("Pulled", (LaionEO,), {"BUILDER_CONFIGS": [own]})
     return builder(config_name=config, hash=commit, cache_dir=cache_dir)
 
 
 def newest_pulled(config: str, cache_dir: str | None = None) -> str | None:
-    """Return the commit of the configuration that was pulled last, if one was."""
+    """Return the commit of a configuration that was pulled last; ``None`` if none was."""
     from datasets import config as settings
 
     from laion_eo.dataset.builder import LaionEO
@@ -107,7 +107,7 @@ def newest_pulled(config: str, cache_dir: str | None = None) -> str | None:
 
 
 def _commit(place: LaionEOConfig, what: str) -> str:
-    """Return the commit that a revision stands for, and see that the configuration is there."""
+    """Return the commit of a revision, after checking that it has the configuration."""
     api = connect()
     info = with_retries(
         lambda: api.repo_info(place.repo, repo_type="dataset", revision=place.revision), what
@@ -115,14 +115,14 @@ def _commit(place: LaionEOConfig, what: str) -> str:
     folders = sorted({s.rfilename.split("/")[0] for s in info.siblings if "/" in s.rfilename})
     if place.name not in folders:
         raise ConfigError(
-            f"{what} has no configuration {place.name!r}. There are: "
+            f"{what} has no configuration {place.name!r}. Its configurations: "
             f"{', '.join(folders) or 'none'}."
         )
     return str(info.sha)
 
 
 def _checked(call: Callable[[], T], what: str) -> T:
-    """Ask the Hub for files; what is wrong with them is the data's fault."""
+    """Fetch files from the Hub; a file that is wrong is a fault of the data."""
     from datasets.exceptions import DatasetGenerationError
 
     try:

@@ -1,4 +1,4 @@
-"""Releases a finished run to the Hub: the Python face of ``laion-eo release``."""
+"""Releases a finished run to the Hub: the Python call behind ``laion-eo release``."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def release(
 
     Args:
         run: The run directory.
-        repo: ``ORG/NAME``; made, private, if it is not there.
-        config: Name of the datasets configuration, a check that the run is the one that was meant.
-        dry_run: Only say what would be done.
+        repo: ``ORG/NAME``; created as a private one if it does not exist.
+        config: Name of the datasets configuration; a run with another one is refused.
+        dry_run: Only return what would be changed.
         options: ``tag``, ``private``, ``pull_request``, ``default``: those of
             :class:`laion_eo.hub.releasing.ReleaseOptions`.
 
     Returns:
-        The release; of a dry run the card and the lists of files.
+        The release; for a dry run, the card and the lists of files.
 
     Raises:
         ConfigError: The run has no such dataset, or the Hub refuses.
@@ -50,15 +50,15 @@ def release(
 
 
 def find_release(run: Path, config: str | None = None) -> Release:
-    """Return what a run has to release: its dataset, and the pictures of its report.
+    """Return what a run releases: its dataset, and the pictures of its report.
 
     Raises:
-        ConfigError: There is no dataset, or it is of another configuration.
-        DataError: Its files are not what the run wrote.
+        ConfigError: There is no dataset, or its configuration has another name.
+        DataError: Its files are incomplete or damaged.
     """
     folder = run / "dataset"
     if not (folder / CARD).is_file():
-        raise ConfigError(f"{run}: no finished dataset in there; `laion-eo run` makes one.")
+        raise ConfigError(f"{run}: no finished dataset in this folder; `laion-eo run` makes one.")
     name = next(path.name for path in sorted(folder.iterdir()) if path.is_dir())
     if config not in (None, name):
         raise ConfigError(
@@ -71,7 +71,7 @@ def find_release(run: Path, config: str | None = None) -> Release:
         try:
             schema = pq.read_schema(path).remove_metadata()
         except pa.ArrowInvalid:
-            raise DataError(f"{path}: not a whole file; run `laion-eo run` again.") from None
+            raise DataError(f"{path}: truncated or damaged; run `laion-eo run` again.") from None
         if schema != PUBLISHED:
             raise DataError(f"{path}: not the published columns; run `laion-eo run` again.")
     pictures = sorted(

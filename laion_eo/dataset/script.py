@@ -1,6 +1,6 @@
-"""What ``hf_dataset/`` holds for ``load_dataset``, made from the builder and the schema.
+"""Writes the files of ``hf_dataset/`` for ``load_dataset`` from the builder and the schema.
 
-``python -m laion_eo.dataset.script hf_dataset`` writes it anew; a test compares.
+``python -m laion_eo.dataset.script hf_dataset`` writes them; a test checks that they are current.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def script() -> str:
     """Return the self-contained loading script: the builder, with the schema written out."""
     source = files("laion_eo.dataset").joinpath("builder.py").read_text("utf-8")
     body = source[source.index("from __future__") :]
-    assert IMPORT in body, "the builder no longer imports the schema in one line"
+    if IMPORT not in body:
+        raise RuntimeError("laion_eo/dataset/builder.py must import the schema in one line")
     columns = "".join(
         f'        ("{field.name}", pa.{dtype(field.type)}()),\n' for field in PUBLISHED
     )
@@ -37,7 +38,7 @@ def script() -> str:
 
 
 def write(folder: Path) -> None:
-    """Write the script, and what the bare name means in a checkout, into ``hf_dataset``."""
+    """Write the loading script, and the card that defines the bare name, into ``hf_dataset``."""
     (folder / BARE_NAME).mkdir(parents=True, exist_ok=True)
     (folder / f"{BARE_NAME}.py").write_text(script(), "utf-8")
     (folder / BARE_NAME / CARD).write_text(card(), "utf-8")

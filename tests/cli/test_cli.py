@@ -1,28 +1,47 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import dedent
+from typing import TypeAlias
 
 import pytest
 import tomli_w
 
-from laion_eo import cli, pipeline, registry
-from laion_eo.cli import COMMANDS, main
+from laion_eo.cli import COMMANDS, cli, main
 from laion_eo.pipeline.run_dir import RunDir
-from laion_eo.testing import colours
 from laion_eo.types import JSON
+
+Install: TypeAlias = Callable[[str, str], None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install a plugin as pip does: the metadata of a package whose entry point is a module."""
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+    commands = set(cli.commands)
+
+    def write(module: str, code: str = "") -> None:
+        name = module.rpartition(".")[2]
+        info = site / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[laion_eo]\n{name} = {module}\n")
+        if code:
+            (site / f"{module}.py").write_text(dedent(code))
+
+    yield write
+    for added in set(cli.commands) - commands:
+        del cli.commands[added]
 
 
 @pytest.fixture(autouse=True)
-def colours_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The colours embedder, as if its package were installed."""
-    discover = registry.Registry.discover
-
-    def with_colours(plugins: Sequence[object] = ()) -> registry.Registry:
-        return discover([colours, *plugins])
-
-    monkeypatch.setattr(registry.Registry, "discover", with_colours)
+def colours_installed(install: Install) -> None:
+    """The models of the kit, as if their package were installed."""
+    install("laion_eo.testing.colours", "")
 
 
 def call(*args: object) -> int:
@@ -39,7 +58,7 @@ def run_file(run_data: dict[str, JSON], tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", [*COMMANDS])
-def test_every_command_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_a_help_text(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(command, "--help") == 0
     text = capsys.readouterr().out
     assert len(text.splitlines()) > 6
@@ -53,7 +72,7 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"  {command} " in text
 
 
-def test_run_tells_what_it_did(
+def test_run_reports_what_it_did(
     run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "[/out]"  # what rich takes for markup
@@ -75,7 +94,7 @@ def test_run_goes_to_a_folder_of_its_name(
     assert (tmp_path / "runs" / "small" / "dataset" / "README.md").is_file()
 
 
-def test_plan_does_nothing(
+def test_plan_changes_nothing(
     run_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("plan", run_file, "--out", tmp_path / "out") == 0
@@ -176,7 +195,7 @@ def test_what_a_run_lacks_is_one_line_of_the_plan(
 
 def test_a_missing_run_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert call("run", tmp_path / "no.toml") == 2
-    assert "there is no such run file" in capsys.readouterr().err
+    assert "no.toml: no such run file." in capsys.readouterr().err
 
 
 def test_a_failed_run_is_exit_code_1(
@@ -194,14 +213,20 @@ def test_a_failed_run_is_exit_code_1(
 
 
 def test_an_interrupted_run_says_what_to_do(
-    run_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run_file: Path, tmp_path: Path, install: Install, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+    install(
+        "impatient_plugin",
+        """
+        from laion_eo.hookspecs import hookimpl
 
-    monkeypatch.setattr(pipeline, "run", interrupted)
-    assert call("run", run_file) == 130
-    assert capsys.readouterr().err == ("laion-eo: stopped; the same command goes on from here.\n")
+        @hookimpl
+        def laion_eo_before_run():
+            raise KeyboardInterrupt
+        """,
+    )
+    assert call("run", run_file, "--out", tmp_path / "out") == 130
+    assert capsys.readouterr().err == "laion-eo: stopped; run the same command again to resume.\n"
 
 
 def test_an_unknown_command_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,28 +234,22 @@ def test_an_unknown_command_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -
     assert "rum" in capsys.readouterr().err
 
 
-def test_a_plugin_can_add_a_command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from importlib.metadata import EntryPoint
+def test_a_plugin_can_add_a_command(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install(
+        "greeting_plugin",
+        """
+        import click
+        from laion_eo.hookspecs import hookimpl
 
-    (tmp_path / "greeting_plugin.py").write_text(
-        "import click\n"
-        "from laion_eo.hookspecs import hookimpl\n"
-        "@hookimpl\n"
-        "def laion_eo_add_commands(cli):\n"
-        "    @cli.command()\n"
-        "    def greet():\n"
-        "        'Say hello.'\n"
-        "        click.echo('hello')\n"
+        @hookimpl
+        def laion_eo_add_commands(cli):
+            @cli.command()
+            def greet():
+                'Say hello.'
+                click.echo('hello')
+        """,
     )
-    monkeypatch.syspath_prepend(tmp_path)
-    points = [EntryPoint("greeting", "greeting_plugin", "laion_eo")]
-    for module in (cli, registry):
-        monkeypatch.setattr(module, "entry_points", lambda group: points)
-    try:
-        assert call("greet") == 0
-        assert capsys.readouterr().out == "hello\n"
-    finally:
-        cli.cli.commands.pop("greet", None)
-        sys.modules.pop("greeting_plugin", None)
+    assert call("greet") == 0
+    assert capsys.readouterr().out == "hello\n"
+    assert call("--help") == 0
+    assert "  greet " in capsys.readouterr().out

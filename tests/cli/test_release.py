@@ -25,7 +25,7 @@ def test_dry_run_shows_card_and_files(
     assert command("release", run, "--repo", "org/x", "--config", "ver-0", "--dry-run") == 0
     said = capsys.readouterr().out
     assert said.startswith("---\nlicense: cc-by-4.0\n")
-    assert "would go to org/x, which is not there yet" in said
+    assert "would go to org/x, which does not exist yet" in said
     assert "  ver-0/train-00000-of-00001.parquet  " in said
     assert hub.repos == {}
 
@@ -58,9 +58,11 @@ def test_wrong_commands(
     assert words in capsys.readouterr().err
 
 
-def test_folder_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_without_a_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command("release", str(tmp_path), "--repo", "org/x") == 2
-    assert "no finished dataset in there" in capsys.readouterr().err
+    assert "no finished dataset in this folder" in capsys.readouterr().err
 
 
 def test_damaged_dataset_is_not_released(
@@ -71,7 +73,7 @@ def test_damaged_dataset_is_not_released(
     shard.write_bytes(shard.read_bytes()[:-9])
     assert command("release", str(run), "--repo", "org/x") == 2
     assert capsys.readouterr().err == (
-        f"laion-eo: {shard}: not a whole file; run `laion-eo run` again.\n"
+        f"laion-eo: {shard}: truncated or damaged; run `laion-eo run` again.\n"
     )
     shard.unlink()
     assert command("release", str(run), "--repo", "org/x") == 2
@@ -83,12 +85,12 @@ def test_pull_names_the_configurations(
 ) -> None:
     hub.put("org/x", {"ver-0/a.csv": b"a\n", "ver-1/a.csv": b"a\n"})
     assert command("pull", "ver-9", "--repo", "org/x") == 2
-    assert "no configuration 'ver-9'. There are: ver-0, ver-1." in capsys.readouterr().err
+    assert "no configuration 'ver-9'. Its configurations: ver-0, ver-1." in capsys.readouterr().err
     assert command("pull", "ver-0", "--repo", "org/x") == 2
     assert "not a table of LAION-EO" in capsys.readouterr().err
 
 
-def test_pull_of_another_repository_leaves_a_checkout_alone(
+def test_pull_of_another_repository_does_not_change_a_checkout(
     hub: LoopbackHub,
     make_run: MakeRun,
     tmp_path: Path,

@@ -36,10 +36,10 @@ def test_failures_are_counted_by_reason_and_dead_names_apart(tmp_path: Path) -> 
     print_downloads(tmp_path, wide(out))
     text = out.getvalue()
     lines = {" ".join(line.replace("│", " ").split()) for line in text.splitlines()}
-    assert "dns-error 3 25.0% the name stands for no address gone.test: not known" in lines
+    assert "dns-error 3 25.0% the host name has no address gone.test: not known" in lines
     assert "http-error 404 2 16.7% an HTTP code other than 200 HTTP 404 Not Found [bold]" in lines
     assert "http-error 403 1 8.3% an HTTP code other than 200 HTTP 403 Forbidden" in lines
-    assert "truncated 1 8.3% the image ends too early half" in lines
+    assert "truncated 1 8.3% an incomplete image half" in lines
     assert "Names that no longer resolve: 3 of 12 URLs; everything else that failed: 4." in lines
 
 

@@ -90,7 +90,7 @@ def test_published_repository(hub: LoopbackHub, csv: Path, rows: pa.Table, tmp_p
 def test_other_number_of_rows_is_refused(hub: LoopbackHub, tmp_path: Path) -> None:
     content = made_rows(24_932).to_pandas().to_csv(index=False).encode()
     hub.put(PUBLISHED_REPO, {"ver-0/metadata.csv": content}, commit=PUBLISHED_COMMIT)
-    words = r"@\w{40}/ver-0/metadata\.csv: 24,932 rows where ver-0 is known to have 24,933"
+    words = r"@\w{40}/ver-0/metadata\.csv: 24,932 rows, but ver-0 has 24,933: "
     with pytest.raises(ValueError, match=words):
         build(tmp_path, name="ver-0")
     with pytest.raises(ValueError, match=words):
@@ -102,12 +102,12 @@ def test_damaged_download_is_refused(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.put("org/x", {"ver-0/a.csv": made_rows(20).to_pandas().to_csv(index=False).encode()})
     hub.damaged.add("ver-0/a.csv")
     found, wanted = r"[0-9a-f]{64}", hub.repos["org/x"].file("main", "ver-0/a.csv").sha256
-    words = rf"a\.csv: fetched with SHA-256 {found} where org/x holds {wanted}"
+    words = rf"a\.csv: its SHA-256 is {found}, but that of the file in org/x is {wanted}"
     with pytest.raises(ValueError, match=words):
         build(tmp_path, name="ver-0", repo="org/x")
 
 
-def test_configuration_that_is_not_there(hub: LoopbackHub, tmp_path: Path) -> None:
+def test_missing_configuration_is_named(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.put("org/x", {"ver-0/a.csv": b"url\n"})
     with pytest.raises(FileNotFoundError, match=r"org/x has no ver-1/\*.parquet or ver-1/\*.csv"):
         build(tmp_path, repo="org/x")

@@ -8,6 +8,7 @@ import datasets
 import huggingface_hub
 import pytest
 import yaml
+from datasets.info import DatasetInfosDict
 from fakes.hub_state import LoopbackHub
 from huggingface_hub import DatasetCard
 from made import made_rows
@@ -15,6 +16,7 @@ from markdown_it import MarkdownIt
 
 from laion_eo.config import DatasetOptions
 from laion_eo.dataset.card import render_card
+from laion_eo.errors import ConfigError
 from laion_eo.hub.cards import split_card
 from laion_eo.pipeline import RunResult
 from laion_eo.schema import PUBLISHED, PUBLISHED_COLUMNS
@@ -38,9 +40,9 @@ def test_metadata_is_valid(hub: LoopbackHub, manifest: dict[str, JSON]) -> None:
     DatasetCard(text).validate(repo_type="dataset")
     assert ("POST", "/api/validate-yaml", 200) in hub.requests
     head, _ = split_card(text)
-    assert head["language"] == ["en", "fr", "zh"]
-    assert head["size_categories"] == ["n<1K"]
-    info = datasets.DatasetInfo._from_yaml_dict(head["dataset_info"][0])
+    assert head.language == ("en", "fr", "zh")
+    assert head.size_categories == ("n<1K",)
+    (info,) = DatasetInfosDict.from_dataset_card_data(DatasetCard(text).data).values()
     assert info.features == datasets.Features.from_arrow_schema(PUBLISHED)
     assert info.splits["train"].num_examples == 200
 
@@ -68,7 +70,25 @@ def test_numbers_come_from_the_manifest(manifest: dict[str, JSON]) -> None:
     assert f"| en | {share} | {share / 2:.1f} % |" in text
 
 
-def test_no_secret_and_no_path_gets_out(manifest: dict[str, JSON], finished_run: RunResult) -> None:
+def test_facts_of_plugins_may_hold_anything(manifest: dict[str, JSON]) -> None:
+    facts = manifest["stages"]["verdicts"]["facts"]
+    facts["their-filter"] = {
+        "sizes": {"small": 3},
+        "cut": {"threshold": 0.25, "how": "by hand", "sigma": 2},
+        "odd": {"threshold": "high", "how": "by ear"},
+    }
+    text = render_card(OPTIONS, made_rows(5), manifest, [])
+    assert "| `cut` | 0.25000 | by hand |" in text
+    assert "small" not in text
+    assert "by ear" not in text
+    facts["their-filter"] = ["no table"]
+    with pytest.raises(ConfigError, match="manifest: 'stages.verdicts.facts.their-filter': "):
+        render_card(OPTIONS, made_rows(5), manifest, [])
+
+
+def test_secrets_and_paths_are_not_published(
+    manifest: dict[str, JSON], finished_run: RunResult
+) -> None:
     manifest["run"]["retriever"] |= {
         "api_key": "s3cret",
         "url": "https://me:s3cret@host/x?key=s3cret",
@@ -121,11 +141,11 @@ def test_markdown_renders(manifest: dict[str, JSON]) -> None:
     assert not any("|--" in text or "```" in text for text in prose)  # a table or fence that broke
 
 
-def test_language_that_the_hub_does_not_know(manifest: dict[str, JSON]) -> None:
+def test_language_unknown_to_the_hub(manifest: dict[str, JSON]) -> None:
     rows = made_rows(5).set_column(10, "lang", [["zh-Hans", "fr", "fr", "fr", "fr"]])
     text = render_card(OPTIONS, rows.cast(PUBLISHED), manifest, [])
     assert "| zh-Hans | 1 | 20.0 % |" in text
-    assert split_card(text)[0]["language"] == ["fr"]
+    assert split_card(text)[0].language == ("fr",)
 
 
 def test_no_language_at_all(manifest: dict[str, JSON]) -> None:

@@ -28,7 +28,7 @@ def test_second_configuration_needs_no_hub(
     assert published_hub.requests == []
 
 
-def test_what_is_kept_is_replaced(checkout: Path, tmp_path: Path) -> None:
+def test_older_copy_is_replaced(checkout: Path, tmp_path: Path) -> None:
     for config, name in (("ver-0", "old"), ("ver-1", "other"), ("ver-0", "new")):
         (tmp_path / name).write_text(name)
         keep(checkout, config, {f"{name}.csv": tmp_path / name})
@@ -36,5 +36,5 @@ def test_what_is_kept_is_replaced(checkout: Path, tmp_path: Path) -> None:
     kept = {path.relative_to(home).as_posix(): path.read_text() for path in home.glob("*/*")}
     assert kept == {"ver-0/new.csv": "new", "ver-1/other.csv": "other"}
     for folder in (home, checkout / "laion_eo"):
-        told = yaml.safe_load((folder / ".huggingface.yaml").read_text("utf-8"))
-        assert "hf://" not in str(told["configs"])
+        head = yaml.safe_load((folder / ".huggingface.yaml").read_text("utf-8"))
+        assert "hf://" not in str(head["configs"])

@@ -24,7 +24,7 @@ def test_croissant_is_valid_and_reads_the_rows(finished_run: RunResult) -> None:
     assert [row["train/width"] for row in got] == [row["width"] for row in want]
 
 
-def test_damaged_file_is_found_out(make_run: MakeRun) -> None:
+def test_damaged_file_is_found(make_run: MakeRun) -> None:
     folder: Path = make_run() / "dataset"
     pq.write_table(made_rows(20, seed=1), folder / "ver-0" / "train-00000-of-00001.parquet")
     with pytest.raises(Exception, match=r"Download\(train-00000") as caught:

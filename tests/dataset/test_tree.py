@@ -9,14 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from made import made_rows
 
-from laion_eo.dataset import tree
 from laion_eo.dataset.tree import write_shard, write_tree
 
 HEAD = "---\nlicense: mit\npretty_name: X\n---\n"
 
 
-def test_shards_and_page_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "ROWS_PER_SHARD", 40)
+def test_shards_and_page_index(tmp_path: Path) -> None:
     rows = made_rows(100)
     sizes: list[int] = []
 
@@ -24,7 +22,7 @@ def test_shards_and_page_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         sizes.append(size)
         return HEAD
 
-    write_tree(tmp_path / "out", "ver-0", rows, card)
+    write_tree(tmp_path / "out", "ver-0", rows, card, rows_per_shard=40)
     shards = sorted((tmp_path / "out" / "ver-0").glob("*.parquet"))
     assert [path.name for path in shards] == [f"train-0000{i}-of-00003.parquet" for i in range(3)]
     assert sizes == [sum(path.stat().st_size for path in shards)]
@@ -38,7 +36,7 @@ def test_shards_and_page_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     "use_content_defined_chunking" not in inspect.signature(pq.write_table).parameters,
     reason="content-defined chunking came with pyarrow 21",
 )
-def test_inserted_row_leaves_most_bytes_as_they_were(tmp_path: Path) -> None:
+def test_inserted_row_leaves_most_bytes_unchanged(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     words = np.array(["satellite", "image", "of", "a", "river", "coast", "2019", "false", "colour"])
     ends = rng.integers(2, 8, 100_000).cumsum()
@@ -50,7 +48,7 @@ def test_inserted_row_leaves_most_bytes_as_they_were(tmp_path: Path) -> None:
     assert sum(block in old for block in blocks) > 0.7 * len(blocks)  # else one in twenty
 
 
-def test_an_older_tree_goes(tmp_path: Path) -> None:
+def test_an_older_tree_is_replaced(tmp_path: Path) -> None:
     for config in ("ver-0", "ver-1"):
         write_tree(tmp_path / "out", config, made_rows(1), lambda size: HEAD)
     assert (tmp_path / "out" / "ver-1").is_dir()

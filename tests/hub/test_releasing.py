@@ -7,8 +7,13 @@ from releases import REPO, files, head, publish
 
 from laion_eo.dataset.release import release
 from laion_eo.errors import ConfigError
-from laion_eo.hub.cards import split_card
+from laion_eo.hub.cards import CardHead, split_card
 from laion_eo.hub.releasing import HubPlan
+
+
+def rows(card: CardHead) -> dict[str, int]:
+    """The rows of each configuration, as the card says."""
+    return {info.config_name: info.splits[0].num_examples for info in card.dataset_info}
 
 
 def test_release_is_one_commit_with_a_tag(hub: LoopbackHub, make_run: MakeRun) -> None:
@@ -35,11 +40,11 @@ def test_both_orders_give_the_same_repository(hub: LoopbackHub, make_run: MakeRu
         del hub.repos[REPO]
     assert cards[0] == cards[1]
     metadata, body = split_card(cards[0].decode())
-    assert [(c["config_name"], c.get("default")) for c in metadata["configs"]] == [
+    assert [(entry.config_name, entry.default) for entry in metadata.configs] == [
         ("ver-0", True),
-        ("ver-1", None),
+        ("ver-1", False),
     ]
-    assert [info["splits"][0]["num_examples"] for info in metadata["dataset_info"]] == [20, 30]
+    assert rows(metadata) == {"ver-0": 20, "ver-1": 30}
     assert body.index("## ver-0") < body.index("## ver-1") < body.index("## Known limits")
     assert 'load_dataset("org/laion_eo", "ver-1"' in body
 
@@ -47,7 +52,7 @@ def test_both_orders_give_the_same_repository(hub: LoopbackHub, make_run: MakeRu
 def test_first_configuration_is_the_default(hub: LoopbackHub, make_run: MakeRun) -> None:
     publish(make_run("ver-1"))
     publish(make_run("ver-0"))
-    assert [c["config_name"] for c in head(hub)["configs"] if c.get("default")] == ["ver-1"]
+    assert [entry.config_name for entry in head(hub).configs if entry.default] == ["ver-1"]
 
 
 def test_new_release_leaves_nothing_of_the_old_one(hub: LoopbackHub, make_run: MakeRun) -> None:
@@ -56,8 +61,8 @@ def test_new_release_leaves_nothing_of_the_old_one(hub: LoopbackHub, make_run: M
     publish(make_run(rows=25), tag="v2")
     assert "ver-0/train-00001-of-00002.parquet" not in files(hub)
     assert "ver-00/x.csv" in files(hub)
-    assert head(hub)["dataset_info"][0]["splits"][0]["num_examples"] == 25
-    assert head(hub, "v1")["dataset_info"][0]["splits"][0]["num_examples"] == 20
+    assert rows(head(hub)) == {"ver-0": 25}
+    assert rows(head(hub, "v1")) == {"ver-0": 20}
 
 
 def test_tag_is_never_moved(hub: LoopbackHub, make_run: MakeRun) -> None:
@@ -79,7 +84,7 @@ def test_dry_run_changes_nothing(hub: LoopbackHub, make_run: MakeRun) -> None:
     assert hub.repos[REPO].file("main", "README.md").content.decode() == plan.card
 
 
-def test_figures_of_the_report_go_along(hub: LoopbackHub, make_run: MakeRun) -> None:
+def test_figures_of_the_report_are_released(hub: LoopbackHub, make_run: MakeRun) -> None:
     run = make_run()
     (run / "report" / "figures").mkdir(parents=True)
     (run / "report" / "figures" / "a [b] c.svg").write_text("<svg/>")
@@ -90,7 +95,7 @@ def test_figures_of_the_report_go_along(hub: LoopbackHub, make_run: MakeRun) -> 
     assert f"### Figures\n\n{shown}\n\n<!-- end of config ver-0 -->" in card
 
 
-def test_pull_request_leaves_main_alone(hub: LoopbackHub, make_run: MakeRun) -> None:
+def test_pull_request_does_not_change_main(hub: LoopbackHub, make_run: MakeRun) -> None:
     publish(make_run("ver-0"))
     before = hub.repos[REPO].branches["main"]
     done = publish(make_run("ver-1"), pull_request=True)
@@ -109,14 +114,14 @@ def test_visibility_is_never_changed(hub: LoopbackHub, make_run: MakeRun) -> Non
     assert not hub.repos[REPO].private
 
 
-def test_card_of_others_is_not_replaced(hub: LoopbackHub, make_run: MakeRun) -> None:
+def test_third_party_card_is_not_replaced(hub: LoopbackHub, make_run: MakeRun) -> None:
     hub.put(REPO, {"README.md": b"---\nlicense: mit\n---\n# By hand\n"})
     with pytest.raises(ConfigError, match=r"org/laion_eo: .*laion-eo did not write"):
         publish(make_run())
     assert len(hub.repos[REPO].commits) == 2
 
 
-def test_card_that_the_hub_does_not_take(hub: LoopbackHub, make_run: MakeRun) -> None:
+def test_card_that_the_hub_refuses(hub: LoopbackHub, make_run: MakeRun) -> None:
     run = make_run()
     card = run / "dataset" / "README.md"
     card.write_text(

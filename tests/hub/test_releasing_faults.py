@@ -164,7 +164,7 @@ def test_two_releases_at_once_both_count(hub: LoopbackHub, make_run: MakeRun) ->
         thread.start()
     for thread in threads:
         thread.join()
-    assert [c["config_name"] for c in head(hub)["configs"]] == ["ver-0", "ver-1", "ver-2"]
+    assert [entry.config_name for entry in head(hub).configs] == ["ver-0", "ver-1", "ver-2"]
     assert {name.split("/")[0] for name in files(hub) if "/" in name} == {"ver-0", "ver-1", "ver-2"}
 
 

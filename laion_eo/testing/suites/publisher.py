@@ -10,7 +10,7 @@ import pytest
 
 from laion_eo.dataset.features import dataset_info
 from laion_eo.dataset.tree import write_tree
-from laion_eo.hub.cards import CARD, join_card, mark_section
+from laion_eo.hub.cards import CARD, CardHead, ConfigEntry, DataFiles, join_card, mark_section
 from laion_eo.kinds import Publisher, Release
 from laion_eo.kinds.contract import check_revision
 from laion_eo.schema import PUBLISHED
@@ -33,13 +33,13 @@ def make_release(folder: Path, rows: int = 3) -> Release:
 
 
 def _card(rows: int, nbytes: int, download: int) -> str:
-    files = [{"split": "train", "path": f"{CONFIG}/train-*.parquet"}]
-    head = {
-        "license": "cc-by-4.0",
-        "pretty_name": "A dataset of a test",
-        "configs": [{"config_name": CONFIG, "data_files": files}],
-        "dataset_info": [dataset_info(CONFIG, rows, nbytes, download)],
-    }
+    files = DataFiles(split="train", path=f"{CONFIG}/train-*.parquet")
+    head = CardHead(
+        license="cc-by-4.0",
+        pretty_name="A dataset of a test",
+        configs=(ConfigEntry(config_name=CONFIG, data_files=(files,)),),
+        dataset_info=(dataset_info(CONFIG, rows, nbytes, download),),
+    )
     return join_card(head, f"{HEADING}\n\n{mark_section(CONFIG, '## Its rows')}")
 
 

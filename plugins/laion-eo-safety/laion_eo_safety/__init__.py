@@ -1,4 +1,4 @@
-"""NSFW images and personal data in captions: scorers, and the filters on them."""
+"""NSFW images and personal data in captions: scorers, and filters on their columns."""
 
 from __future__ import annotations
 

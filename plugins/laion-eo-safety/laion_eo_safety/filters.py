@@ -21,8 +21,8 @@ class NsfwThreshold(Filter):
         """Options.
 
         Attributes:
-            max: Probability above which a row is dropped. The model's authors call less than 0.2
-                safe and more than 0.8 not.
+            max: Probability above which a row is dropped. The model's authors call scores below 0.2
+                safe and scores above 0.8 not safe.
         """
 
         max: float = Field(default=0.5, ge=0, le=1)

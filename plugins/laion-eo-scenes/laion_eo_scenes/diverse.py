@@ -1,4 +1,4 @@
-"""Few scenes that stand for many: k-centre, as Gonzalez's greedy algorithm finds it."""
+"""Few scenes that represent many: k-centre by Gonzalez's greedy algorithm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layouts of scene datasets: one folder per class, and what differs beside that."""
+"""The layouts of scene datasets: all have one folder per class, and differ in other ways."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Layout:
     """How one dataset lays out its scenes.
 
     Attributes:
-        classes: How many classes it has, to recognise it by.
-        folder: What a class folder of it is called.
+        classes: How many classes it has; the layout is recognised by it.
+        folder: Pattern of the names of its class folders, likewise.
         gsd: Metres per pixel, where all scenes have the same.
         bands: 1-based numbers of red, green and blue, in files of more than three bands.
     """
@@ -45,7 +45,7 @@ LAYOUTS: Mapping[str, Layout] = {
 
 
 def find_scenes(root: Path) -> dict[str, list[Path]]:
-    """Return the scenes of each class folder, both sorted; the folders may lie at any depth.
+    """Return the scenes of each class folder, both sorted; the folders may be at any depth.
 
     Raises:
         DataError: There is no folder, or no picture in a folder below it.

@@ -26,7 +26,7 @@ from laion_eo_scenes.layouts import LAYOUTS, Layout, class_name, find_scenes, re
 THUMBNAIL = 8
 EMBED_TOGETHER = 32
 BRIGHT = 3_000.0
-"""Digital number shown as white where a scene is only looked at to choose it."""
+"""Digital number shown as white in the pictures that are compared to choose scenes."""
 
 
 class SceneAnchors(AnchorSource):
@@ -46,10 +46,10 @@ class SceneAnchors(AnchorSource):
             root: The folder; class folders may lie at any depth below it.
             classes: Classes in plain words, such as ``river``; all of them by default.
             per_class: Scenes of each class at most.
-            pool_per_class: Scenes of each class that are looked at to choose from, drawn by seed.
+            pool_per_class: Scenes of each class to choose from, drawn by the seed.
             embedder: The model in whose space scenes differ, as in a run file's ``[embedder]``; by
                 default their colours on a coarse grid.
-            layout: Name of the layout, where it is not recognised.
+            layout: Name of the layout; by default the one that is recognised.
             bands: 1-based numbers of red, green and blue; by default the layout's.
             gsd: Metres per pixel; by default the layout's.
         """
@@ -67,7 +67,7 @@ class SceneAnchors(AnchorSource):
 
     @cached_property
     def _folders(self) -> dict[str, list[Path]]:
-        """The scenes of each class that is wanted."""
+        """The scenes of each chosen class."""
         found = find_scenes(self.config.root)
         named = {class_name(folder): files for folder, files in found.items()}
         for wanted in self.config.classes:
@@ -116,19 +116,19 @@ class SceneAnchors(AnchorSource):
         """Return the scenes of one class: diverse ones, in the order of their names."""
         if len(files) <= self.config.per_class:
             return list(files)
-        looked_at = max(self.config.pool_per_class, self.config.per_class)
+        compared = max(self.config.pool_per_class, self.config.per_class)
         draw = np.random.default_rng(self.context.seed)
-        drawn = sorted(draw.permutation(len(files))[:looked_at].tolist())
-        readable = {files[place]: self._shown(files[place]) for place in drawn}
+        drawn = sorted(draw.permutation(len(files))[:compared].tolist())
+        readable = {files[index]: self._shown(files[index]) for index in drawn}
         pictures = {path: picture for path, picture in readable.items() if picture is not None}
         if len(pictures) < self.config.per_class:
-            return [files[place] for place in drawn[: self.config.per_class]]
+            return [files[index] for index in drawn[: self.config.per_class]]
         paths = list(pictures)
         chosen = k_centre(self._describe(list(pictures.values())), self.config.per_class)
-        return [paths[place] for place in chosen]
+        return [paths[index] for index in chosen]
 
     def _shown(self, path: Path) -> Picture | None:
-        """Return a scene as a picture to be compared, or ``None`` if it is damaged."""
+        """Return a scene as a picture to compare, or ``None`` if it is damaged."""
         try:
             pixels = self._read(path, path.name).pixels
         except DataError:
@@ -153,12 +153,12 @@ class SceneAnchors(AnchorSource):
         if self.config.embedder is None:
             return None
         table = self.config.embedder.model_dump()
-        made = Registry.discover().build(Embedder, table, "anchors.embedder", self.context)
-        made.setup()
-        return made
+        embedder = Registry.discover().build(Embedder, table, "anchors.embedder", self.context)
+        embedder.setup()
+        return embedder
 
     def close(self) -> None:
-        """Close the embedder, if there was one."""
+        """Close the embedder, if one was used."""
         if isinstance(embedder := self.__dict__.get("_embedder"), Embedder):
             embedder.close()
 

@@ -1,4 +1,4 @@
-"""The items of a catalogue: a search on an API, a walk through a static one."""
+"""The items of a catalogue: those that an API finds, or those that a static one links to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 RETRIES = 2
-"""Tries of a question to the catalogue after the first."""
+"""Retries of a request to the catalogue."""
 
 
 def list_items(config: StacOptions, guard: Guard) -> list[Item]:
@@ -35,7 +35,7 @@ def list_items(config: StacOptions, guard: Guard) -> list[Item]:
 
     try:
         with warnings.catch_warnings():
-            # A static catalogue is no server: it advertises nothing and is walked.
+            # A static catalogue is no server and advertises no search: its links are followed.
             warnings.simplefilter("ignore", PystacClientWarning)
             found = sorted(_matching(config, guard), key=lambda item: item.id)
     except (APIError, STACError, RequestException, OSError, ValueError, KeyError) as error:
@@ -69,14 +69,14 @@ def _open(config: StacOptions, guard: Guard) -> Client:
     local = urlsplit(config.catalog).scheme == ""
 
     class GuardedIO(StacApiIO):
-        """Looks at each link of the catalogue before it is followed."""
+        """Checks each link of the catalogue before it is followed."""
 
         def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:
             guard.check(str(getattr(source, "absolute_href", None) or source), local)
             return super().read_text(source, *args, **kwargs)
 
     class GuardedAdapter(HTTPAdapter):
-        """Looks at each request, so that no redirect leads elsewhere."""
+        """Checks each request, so that no redirect leads elsewhere."""
 
         def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
             guard.check(str(request.url))
@@ -101,7 +101,7 @@ def _search(client: Client, config: StacOptions) -> Iterator[Item]:
 
 
 def _touches(item: Item, config: StacOptions) -> bool:
-    """Apply to one item of a static catalogue what an API would search for."""
+    """Return whether an item of a static catalogue matches what an API would search for."""
     if config.collections and item.collection_id not in config.collections:
         return False
     if config.datetime and not _within(item, config.datetime):
@@ -131,7 +131,7 @@ def _within(item: Item, wanted: str) -> bool:
 
 
 def _moment(text: str, late: bool) -> datetime | None:
-    """Read one end of an interval; a day is its first or its last moment, ``..`` is open."""
+    """Parse one end of an interval: a day is its first or last moment, ``..`` is open."""
     if text in ("", ".."):
         return None
     moment = datetime.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""What a run file can say of the catalogue and of the windows."""
+"""The options of the catalogue and of the windows."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ class StacOptions(ComponentConfig):
     Attributes:
         catalog: URL of a STAC API, or URL or path of a static catalogue.
         collections: Collections to search; all of them by default.
-        bbox: West, south, east, north in degrees: items that touch it, and windows inside it.
+        bbox: West, south, east, north in degrees: of items that touch it, the windows inside it.
         datetime: A day, a moment, or an interval such as ``2023-05-01/2023-09-30``.
-        max_cloud_cover: Per cent; items that do not state theirs are then left out.
+        max_cloud_cover: Per cent; with it, items that do not state theirs are left out.
         limit: Items at most.
         assets: The assets of red, green and blue, or one that has them all.
-        bands: 1-based band numbers in each asset; all that are named are read.
+        bands: 1-based numbers of the bands to read from each asset.
         side: Height and width of a window in pixels.
         per_item: Windows of each item at most, the most central first.
         min_valid: Share of a window's pixels that must have data.
         scale: What a stored value is multiplied by, where the catalogue does not say.
         offset: What is then added, likewise; by default that of the Sentinel-2 baseline.
         allow_hosts: Hosts that may have private or loopback addresses, by name.
-        timeout: Seconds for each answer.
+        timeout: Seconds to wait for each response.
     """
 
     catalog: str

@@ -1,4 +1,4 @@
-"""Where a catalogue's links may lead: a catalogue is a stranger's, and so are its links."""
+"""Where the links of a third-party catalogue may lead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from laion_eo.errors import DataError
 
 
 class Guard:
-    """Lets through http(s) URLs of public addresses, and of hosts that are allowed by name.
+    """Accepts http(s) URLs of public addresses, and of hosts that are allowed by name.
 
     Args:
         allow_hosts: Hosts that may have private or loopback addresses.
@@ -25,10 +25,10 @@ class Guard:
 
         Args:
             href: A URL or a path.
-            local: Whether paths may be: only of a catalogue that is on this disk itself.
+            local: Whether paths are accepted: only for a catalogue that is on this disk itself.
 
         Raises:
-            DataError: It may not.
+            DataError: The link may not be followed.
         """
         parts = urlsplit(href)
         if parts.scheme in ("http", "https") and parts.hostname:

@@ -11,7 +11,7 @@ SENTINEL_2 = ("sentinel-2", "s2a", "s2b", "s2c")
 QUANTIFICATION = 10_000.0
 """Sentinel-2's digital numbers for a reflectance of 1."""
 SHIFT = -1_000.0
-"""What Sentinel-2 products need added since the processing baseline 04.00 (2022-01)."""
+"""Offset in digital numbers of Sentinel-2 products since processing baseline 04.00 (2022-01)."""
 FIRST_SHIFTED = 4.0
 
 
@@ -22,7 +22,7 @@ def scale_and_offset(
 
     The options of the run file come first, then what the catalogue says of the band
     (``raster:bands``, or STAC 1.1's ``bands``), then Sentinel-2's own rule: 1/10,000, and -1,000
-    digital numbers since the processing baseline 04.00, unless the provider took them off already.
+    digital numbers since processing baseline 04.00, unless the provider has subtracted them.
 
     Args:
         item: The item.
@@ -41,15 +41,15 @@ def scale_and_offset(
 
 
 def _stated(fields: dict[str, Any], band: int) -> dict[str, Any]:
-    """Return what an asset says of one of its bands, its own fields where the band has none."""
-    whole: dict[str, Any] = {
+    """Return the fields of one band of an asset; those of the asset where the band has none."""
+    fallback: dict[str, Any] = {
         key: fields[key] for key in ("raster:scale", "raster:offset") if key in fields
     }
     for name in ("raster:bands", "bands"):
         bands = fields.get(name) or []
         if len(bands) >= band:
-            return {**whole, **bands[band - 1]}
-    return whole
+            return {**fallback, **bands[band - 1]}
+    return fallback
 
 
 def _is_shifted(item: Item) -> bool:

@@ -29,8 +29,10 @@ class StacAnchors(AnchorSource):
     name = "stac"
     summary = "windows of images from a STAC API or static catalogue"
 
-    Config = StacOptions
-    config: StacOptions
+    class Config(StacOptions):  # noqa: D106 - the options' docstring is inherited
+        pass
+
+    config: Config
 
     @cached_property
     def _items(self) -> list[Item]:
@@ -53,6 +55,6 @@ class StacAnchors(AnchorSource):
                 yield SkippedAnchor(item.id, str(error))
 
     def identity(self) -> JSON:
-        """Return the time of a local catalogue; what a server has changed is not known."""
+        """Return the modification time of a local catalogue; a server's changes are not noticed."""
         path = Path(self.config.catalog)
         return files_identity([path]) if path.is_file() else None

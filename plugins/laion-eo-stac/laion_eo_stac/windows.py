@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 ENVIRONMENT = {
-    # Only what is asked for: no listing of folders, no side files, a header of one request.
+    # Read only what is needed: no listing of folders, no side files, the header in one request.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
@@ -63,7 +63,7 @@ def read_windows(item: Item, config: StacOptions, guard: Guard) -> Iterator[Anch
 
 
 def _driver(link: str) -> str:
-    """Return the one of GDAL's drivers that may look: a VRT could name any file or server."""
+    """Return the one of GDAL's drivers that may open it: a VRT could name any file or server."""
     return "JP2OpenJPEG" if urlsplit(link).path.lower().endswith(".jp2") else "GTiff"
 
 
@@ -85,7 +85,7 @@ def _check_alike(item: Item, raster: Any, first: Any, bands: tuple[int, ...]) ->
 
 
 def _places(raster: Any, config: StacOptions) -> list[Window]:
-    """Return the windows: a grid over the image, or over the box that is asked for."""
+    """Return the windows: a grid over the image, or over ``bbox``."""
     from rasterio.warp import transform_bounds
     from rasterio.windows import Window
 
@@ -112,15 +112,14 @@ def _places(raster: Any, config: StacOptions) -> list[Window]:
 def _anchor(
     item: Item, name: str, rasters: list[Any], window: Window, config: StacOptions
 ) -> Anchor | SkippedAnchor:
-    bands, holes = [], None
+    bands = []
+    holes = np.zeros((int(window.height), int(window.width)), dtype=bool)
     for asset, raster in zip(config.assets, rasters, strict=True):
         read = raster.read(list(config.bands), window=window, masked=True)
-        missing = np.ma.getmaskarray(read).any(axis=0)
-        holes = missing if holes is None else holes | missing
+        holes |= np.ma.getmaskarray(read).any(axis=0)
         for band, values in zip(config.bands, read, strict=True):
             factor, offset = scale_and_offset(item, asset, band, config.scale, config.offset)
             bands.append(values.filled(0).astype(np.float32) * factor + offset)
-    assert holes is not None
     valid = 1 - float(holes.mean())
     if valid < config.min_valid:
         return SkippedAnchor(name, f"only {valid:.0%} of the window has data")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from fakes.hub_state import Fault, LoopbackHub
 from PIL import Image
+from processes import python
 from small_models import DIM, MODEL, write_clip
 
 from laion_eo.builtin.embedders.open_clip import LONGEST_STRIP, OpenClip, middle_of_strip
