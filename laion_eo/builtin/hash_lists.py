@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from laion_eo.columns import columns_of
 from laion_eo.digests import HashedBytes
 from laion_eo.errors import DataError
 
@@ -202,7 +203,7 @@ def _row_count(path: Path) -> int:
 def _find_column(path: Path, names: Sequence[str]) -> tuple[Column, str]:
     """Return what rows are matched on, and how that column is called in this file."""
     for column in _COLUMNS:
-        found = [name for name in names if name.strip().lower() == column]
+        found = columns_of(column, names)
         if len(found) > 1:
             raise DataError(f"{path}: which column is the {column}: {', '.join(found)}? Keep one.")
         if found:
