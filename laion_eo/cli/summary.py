@@ -89,16 +89,16 @@ def print_drops(folder: Path, console: Console) -> None:
     """
     verdicts = RunDir(folder).read("verdicts", ["filter", "reason"])
     reasons = verdicts["reason"].drop_null().to_pylist()
-    culprits = verdicts["filter"].drop_null().to_pylist()
+    droppers = verdicts["filter"].drop_null().to_pylist()
     if not reasons:
         return
     table = Table(
         "dropped by", "rows", "for example", title="Dropped, and why", title_justify="left"
     )
     table.columns[1].justify = "right"
-    examples = dict(zip(reversed(culprits), reversed(reasons), strict=True))
-    for culprit, rows in Counter(culprits).most_common():
-        table.add_row(culprit, f"{rows:,}", examples[culprit])
+    examples = dict(zip(reversed(droppers), reversed(reasons), strict=True))
+    for dropper, rows in Counter(droppers).most_common():
+        table.add_row(dropper, f"{rows:,}", examples[dropper])
     console.print(table)
 
 

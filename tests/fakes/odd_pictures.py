@@ -1,4 +1,4 @@
-"""Bytes of pictures as strangers make them, for tests of what reads them."""
+"""Bytes of pictures as third parties make them, for tests of what reads them."""
 
 from __future__ import annotations
 

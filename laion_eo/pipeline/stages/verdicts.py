@@ -35,19 +35,19 @@ class Verdicts(TableStage):
     def make(self) -> pa.Table:
         """Return the verdicts: made at once, as filters are fitted on all rows."""
         table = with_scores(self.run_dir)
-        culprit = np.full(table.num_rows, None, dtype=object)
+        dropped_by = np.full(table.num_rows, None, dtype=object)
         reason = np.full(table.num_rows, None, dtype=object)
-        _refuse_missing(table, culprit, reason)
+        _refuse_missing(table, dropped_by, reason)
         for filter_ in self.workbench.all(Filter):
-            alive = np.flatnonzero(_undecided(culprit))
+            alive = np.flatnonzero(_undecided(dropped_by))
             verdict = self._judge(filter_, table.take(alive))
             dropped = alive[~verdict.mask]
-            culprit[dropped] = filter_.name
+            dropped_by[dropped] = filter_.name
             reason[dropped] = np.array(verdict.reasons, dtype=object)[~verdict.mask]
         columns = {
             "id": table["id"],
-            "kept": pa.array(_undecided(culprit)),
-            "filter": pa.array(culprit, pa.string()),
+            "kept": pa.array(_undecided(dropped_by)),
+            "filter": pa.array(dropped_by, pa.string()),
             "reason": pa.array(reason, pa.string()),
         }
         return pa.table(columns, schema=VERDICTS)
@@ -64,26 +64,26 @@ class Verdicts(TableStage):
 
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the rows kept, and those that each filter dropped."""
-        culprits = table["filter"].to_pylist()
+        droppers = table["filter"].to_pylist()
         names = [DOWNLOAD, DECODE, *(part.name for part in self.components())]
-        dropped = {name: culprits.count(name) for name in names}
+        dropped = {name: droppers.count(name) for name in names}
         return {"kept": pc.sum(table["kept"]).as_py() or 0} | {
             k: v for k, v in dropped.items() if v
         }
 
 
-def _undecided(culprit: NDArray[np.object_]) -> NDArray[np.bool_]:
-    return np.array([name is None for name in culprit.tolist()], dtype=bool)
+def _undecided(dropped_by: NDArray[np.object_]) -> NDArray[np.bool_]:
+    return np.array([name is None for name in dropped_by.tolist()], dtype=bool)
 
 
 def _refuse_missing(
-    table: pa.Table, culprit: NDArray[np.object_], reason: NDArray[np.object_]
+    table: pa.Table, dropped_by: NDArray[np.object_], reason: NDArray[np.object_]
 ) -> None:
     """Note the rows that have no image to judge."""
     columns = ("status", "status_reason", "image_error")
     rows = zip(*(table[name].to_pylist() for name in columns), strict=True)
     for place, (status, status_reason, image_error) in enumerate(rows):
         if not DownloadStatus(status).has_image:
-            culprit[place], reason[place] = DOWNLOAD, f"{status}: {status_reason}"
+            dropped_by[place], reason[place] = DOWNLOAD, f"{status}: {status_reason}"
         elif image_error is not None:
-            culprit[place], reason[place] = DECODE, image_error
+            dropped_by[place], reason[place] = DECODE, image_error

@@ -31,7 +31,7 @@ class DownloaderTests(ComponentTests):
     """
 
     def good_urls(self, web_url: str) -> list[str]:
-        """Return URLs whose images can be had.
+        """Return URLs whose images are available.
 
         Args:
             web_url: The image server's; it ends in a slash.

@@ -60,7 +60,7 @@ class PublisherTests(ComponentTests):
         pytest.fail("override `published`: the suite must see what was published")
 
     def test_it_is_there_complete(self, component: Publisher, tmp_path: Path) -> None:
-        """The card, and the files byte for byte, can be had under the revision.
+        """The card, and the files byte for byte, are available under the revision.
 
         The card itself may say more than the release's: of other configurations at that place.
         """

@@ -180,7 +180,7 @@ class TestLocalTime(suites.AnchorSourceTests):
     component_cls = with_first(acquired=datetime(2024, 5, 1))
 
 
-class TestStrangers(suites.AnchorSourceTests):
+class TestThirdParty(suites.AnchorSourceTests):
     fails = ("test_each_anchor_is_complete", "Anchor or SkippedAnchor wanted, got ndarray")
 
     class component_cls(Anchors):

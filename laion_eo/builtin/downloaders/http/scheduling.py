@@ -21,7 +21,7 @@ QUEUE_BYTES = 64 * 2**20
 QUEUE_ITEMS = 1024
 """Results that may: those without an image weigh nothing, but are not free."""
 POLL = 0.005
-"""Seconds between two looks at a full queue."""
+"""Seconds between two checks of a full queue."""
 
 
 class ResultQueue:
