@@ -45,8 +45,10 @@ class Guard:
     def _is_public(self, host: str) -> bool:
         if host not in self._known:
             try:
+                if ":" in host:  # in brackets; RFC 3986 allows there what is no address
+                    ipaddress.IPv6Address(host)
                 found = socket.getaddrinfo(host, None)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise DataError(f"{host}: {error}") from None
             addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
             self._known[host] = all(ipaddress.ip_address(one).is_global for one in addresses)

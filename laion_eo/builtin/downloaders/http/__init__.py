@@ -9,6 +9,7 @@
 ``addresses``      which URLs and addresses may be asked
 ``rate_limits``    at most so many connections and so many requests a second to one host
 ``rules``          robots.txt and tdmrep.json, once per site
+``robots``         which lines of a robots.txt are meant for us
 ``headers``        X-Robots-Tag
 ``body``           reading an answer without trusting its length or its compression
 ``inspection``     what the bytes are, in one trip: format, size, completeness, motion

@@ -15,6 +15,7 @@ from laion_eo.builtin.downloaders.http.addresses import parse_url
 from laion_eo.builtin.downloaders.http.body import read_start
 from laion_eo.builtin.downloaders.http.client import REDIRECTS, Client, Clock
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
+from laion_eo.builtin.downloaders.http.robots import parse_robots
 from laion_eo.types import JSON, DownloadStatus
 
 REMEMBERED = 2048
@@ -123,7 +124,7 @@ class SiteRules:
         robots, delay, text, listed = None, 0.0, "", ""
         if self._options.robots_txt:
             text = await self._client.retried(lambda: self._read_robots(origin))
-            robots = Protego.parse(text)
+            robots = parse_robots(text, self._options.token)
             delay = crawl_delay(robots, self._options.token)
         if self._options.tdm_reservation:
             listed = await self._read_tdm(origin, robots)

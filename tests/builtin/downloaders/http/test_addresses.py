@@ -73,7 +73,10 @@ def test_other_schemes_are_bad(url: str) -> None:
     assert caught.value.status is DownloadStatus.BAD_URL
 
 
-@pytest.mark.parametrize("url", ["http://[]@", "http://[::1", "http://a:99999999/"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://[]@", "http://[::1", "http://a:99999999/", "http://[v1.evil:x]/", "http://[vF.::1]/"],
+)
 def test_what_is_no_url_has_a_status(url: str) -> None:
     config = HttpDownloader.Config(retries=0)
     [got] = HttpDownloader(config, Context()).download([url])
