@@ -202,6 +202,7 @@ def test_headers_are_read_in_several_threads(tmp_path: Path) -> None:
     pool = write_pool(tmp_path, VECTORS)
     (file,) = Folder(str(pool)).files("img_emb", [".npy"])
     wanted, done, ended = threading.Event(), threading.Event(), threading.Event()
+    reading = threading.current_thread()
 
     def read_whenever_wanted() -> None:
         while wanted.wait() and not ended.is_set():
@@ -210,7 +211,7 @@ def test_headers_are_read_in_several_threads(tmp_path: Path) -> None:
             done.set()
 
     def interrupt(phase: str, info: object) -> None:
-        if threading.current_thread() is threading.main_thread() and phase == "start":
+        if threading.current_thread() is reading and phase == "start":
             done.clear()
             wanted.set()
             done.wait(0.002)
