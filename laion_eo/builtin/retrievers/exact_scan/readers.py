@@ -5,6 +5,8 @@ A reader knows the shape of its file and reads ranges of rows, in order, into me
 
 from __future__ import annotations
 
+import io
+import threading
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
@@ -96,12 +98,25 @@ class Reader(ABC):
         )
 
 
+MAX_HEADER = 10_000
+"""Bytes of the header of an .npy file that numpy parses."""
+_PARSING = threading.Lock()
+
+
 def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read the header of an .npy file; return the shape and the type of its array."""
     version = npy.read_magic(stream)
-    reads = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    if version not in reads:
+    parsers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in parsers:
         raise ValueError(f"npy version {version}")
-    shape, fortran, dtype = reads[version](stream)
+    length = stream.read(2 if version == (1, 0) else 4)
+    if (size := int.from_bytes(length, "little")) > MAX_HEADER:
+        raise ValueError(f"a header of {size} bytes")
+    header = io.BytesIO(length + stream.read(size))
+    # The files of a pool are opened by several threads, but Python 3.11 raises SystemError where
+    # two of them build a syntax tree at the same time, as numpy does of a header (gh-106905).
+    with _PARSING:
+        shape, fortran, dtype = parsers[version](header)
     if fortran and len(shape) == 2 and min(shape) > 1:
         raise ValueError("columns first (Fortran order); save it with rows first")
     if dtype.hasobject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from laion_eo.builtin.retrievers.exact_scan import ExactScan
+from laion_eo.builtin.retrievers.exact_scan.readers import READERS
 from laion_eo.builtin.retrievers.storage import Folder
 from laion_eo.component import Context
 from laion_eo.errors import ConfigError, DataError
@@ -189,6 +191,44 @@ def test_a_compressed_file_with_other_bytes_inside_is_named(tmp_path: Path) -> N
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"0130\.npz: .* while decompressing"):
         scan(tmp_path).search(QUERIES, 3)
+
+
+def test_headers_are_read_in_several_threads(tmp_path: Path) -> None:
+    """Python 3.11 mixes up two syntax trees that are built at the same time.
+
+    It does so where one thread is interrupted while it builds one; here that happens at every
+    collection of garbage.
+    """
+    pool = write_pool(tmp_path, VECTORS)
+    (file,) = Folder(str(pool)).files("img_emb", [".npy"])
+    wanted, done, ended = threading.Event(), threading.Event(), threading.Event()
+    reading = threading.current_thread()
+
+    def read_whenever_wanted() -> None:
+        while wanted.wait() and not ended.is_set():
+            wanted.clear()
+            READERS[".npy"](file, None)
+            done.set()
+
+    def interrupt(phase: str, info: object) -> None:
+        if threading.current_thread() is reading and phase == "start":
+            done.clear()
+            wanted.set()
+            done.wait(0.002)
+
+    other = threading.Thread(target=read_whenever_wanted)
+    other.start()
+    before = gc.get_threshold()
+    gc.callbacks.append(interrupt)
+    gc.set_threshold(10)
+    try:
+        assert READERS[".npy"](file, None).rows == len(VECTORS)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(interrupt)
+        ended.set()
+        wanted.set()
+        other.join()
 
 
 def test_no_cuda_is_said(tmp_path: Path) -> None:
