@@ -13,15 +13,14 @@ from laion_eo.types import JSON
 
 HIDDEN = "(hidden)"
 _SECRET_KEY = re.compile(
-    r"(?:^|[_-])(?:token|secret|pass|passwd|password|credential|api[_-]?key|authorization|cookie)s?"
-    r"(?:$|[_-])",
+    r"(?:^|[_-])(?:token|secret|pass|pwd|passwd|password|passphrase|credential|cookie|bearer|auth"
+    r"|authorization|(?:api|access|private|signing)[_-]?key)s?(?:$|[_-])",
     re.IGNORECASE,
 )
 _URL = re.compile(r"\b(?!file:)([a-z][a-z0-9+.-]*://)(?:[^/\s?#]*@)?([^\s?#]*)(?:[?#]\S*)?", re.I)
 # From where a path begins (/, //, ~/, ../, C:\, file:) to its last separator.
-_FOLDERS = re.compile(
-    r"(?:file:/*|~\w*|\b[a-z]:|\.\.|(?<=\w)/|(?<!\w))[/\\](?:[^\n\"',;]*[/\\])?", re.I
-)
+_FOLDERS = re.compile(r"(?:file:/*|~\w*|\b[a-z]:|\.\.|(?<=\w)/|(?<!\w))[/\\](?:[^\n]*[/\\])?", re.I)
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # of a camelCase key
 
 
 def scrubbed(value: JSON, key: str = "") -> JSON:
@@ -37,11 +36,14 @@ def scrubbed(value: JSON, key: str = "") -> JSON:
         value: What JSON or TOML can hold.
         key: The key that it stands under.
     """
+    secret = _SECRET_KEY.search(_WORDS.sub("_", key))
     if isinstance(value, dict):
-        return {k: scrubbed(v, k) for k, v in value.items()}
+        if secret and value.keys() == {"env"}:
+            return dict(value)
+        return {k: scrubbed(v, key if secret else k) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [scrubbed(item, key) for item in value]
-    if _SECRET_KEY.search(key) and value not in (None, ""):
+    if secret and value not in (None, ""):
         return HIDDEN
     if not isinstance(value, str):
         return value
