@@ -16,7 +16,13 @@ from pathlib import Path
 
 import click
 import draw
-from kind_pages import every_suite, kind_page, list_of_fixtures, list_of_kinds
+from kind_pages import (
+    every_suite,
+    kind_page,
+    list_of_fixtures,
+    list_of_kinds,
+    list_of_strategies,
+)
 
 from laion_eo import hookspecs
 from laion_eo.cli import COMMANDS, cli
@@ -86,6 +92,7 @@ def plugin_guide() -> str:
     lists = {
         "kinds": list_of_kinds(),
         "fixtures": list_of_fixtures(),
+        "strategies": list_of_strategies(),
         "every_suite": every_suite(),
     }
     for name, content in lists.items():

@@ -189,3 +189,16 @@ def list_of_fixtures() -> str:
             meaning = (ast.get_docstring(node) or "").split("\n\n")[0]
             rows.append(f"| `{node.name}` | {' '.join(meaning.split())} |")
     return "\n".join(rows)
+
+
+def list_of_strategies() -> str:
+    """Return the rows of a table of the kit's strategies; their source is read, not imported."""
+    tree = ast.parse((SUITES.parent / "strategies.py").read_text("utf-8"))
+    rows = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            names = [arg.arg for arg in (*node.args.args, *node.args.kwonlyargs)]
+            call = f"{node.name}({', '.join(name for name in names if name != 'draw')})"
+            meaning = re.sub(r":func:`([^`]+)`", r"`\1`", ast.get_docstring(node) or "")
+            rows.append(f"| `{call}` | {' '.join(meaning.split(chr(10) * 2)[0].split())} |")
+    return "\n".join(rows)

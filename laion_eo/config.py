@@ -31,6 +31,8 @@ from laion_eo.overrides import apply_override
 from laion_eo.types import JSON
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+LONGEST_ECHO = 100
+"""Characters of a wrong value that a message repeats."""
 
 
 class Model(BaseModel):
@@ -241,7 +243,9 @@ def _read_toml(path: Path) -> dict[str, JSON]:
         raise ConfigError(f"{path}: no such run file.") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: a folder, where a run file (TOML) was expected.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: not a TOML file for a run: nested too deeply.") from None
+    except ValueError as error:  # no TOML, no UTF-8, or a number of too many digits
         raise ConfigError(f"{path}: not a TOML file: {error}.") from None
 
 
@@ -283,5 +287,9 @@ def _explain(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
         return f"{key!r}: a list was expected"
     message = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
     if key and "input" in fault and not isinstance(fault["input"], dict | list):
-        return f"{key!r}: {message} (got {fault['input']!r})"
+        return f"{key!r}: {message} (got {_shortened(repr(fault['input']))})"
     return f"{key!r}: {message}" if key else message
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_ECHO else f"{text[:LONGEST_ECHO]}…"

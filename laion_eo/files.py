@@ -49,14 +49,34 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
     Yields:
         The temporary folder, empty, beside ``path``; one that a killed process left is deleted.
+
+    Raises:
+        OSError: As the disk says; the folder that was there before is unharmed.
     """
     aside = path.with_name(f".{path.name}{WORKING}")
-    shutil.rmtree(aside, ignore_errors=True)
+    old = path.with_name(f".{path.name}.old{WORKING}")
+    if old.is_dir() and not path.exists():
+        old.rename(path)  # a process was killed between the two renames below
+    for leftover in (aside, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         yield aside
-        shutil.rmtree(path, ignore_errors=True)
-        aside.rename(path)
+        _swap(aside, path, old)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _swap(aside: Path, path: Path, old: Path) -> None:
+    """Put a folder in the place of another, which moves to ``old``, or change nothing."""
+    there = path.is_dir() and not path.is_symlink()
+    if there:
+        path.rename(old)
+    try:
+        aside.rename(path)
+    except OSError:
+        if there:
+            old.rename(path)
         raise

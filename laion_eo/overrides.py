@@ -16,9 +16,10 @@ def parse_value(text: str) -> JSON:
         (1.5, [1, 2], 'tiny')
     """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):  # also a number of too many digits, or too deep a list
         return text
+    return table["value"] if len(table) == 1 else text  # a second line would be a second key
 
 
 def apply_override(data: dict[str, JSON], override: str) -> None:
@@ -30,8 +31,11 @@ def apply_override(data: dict[str, JSON], override: str) -> None:
             its ``use``, or by its index). The value is TOML; text that is not TOML is a string.
 
     Raises:
-        ConfigError: There is no ``=``, or the path goes through a value that is not a table.
+        ConfigError: There is no ``=``; the path goes through a value that is not a table; or there
+            are bytes that are not UTF-8 (a shell passes those as lone surrogates).
     """
+    if any("\ud800" <= character <= "\udfff" for character in override):
+        raise ConfigError(f"--set {override!r}: not UTF-8 text.")
     dotted, equals, text = override.partition("=")
     keys = [key.strip() for key in dotted.split(".")]
     if not equals or not all(keys):
@@ -41,21 +45,25 @@ def apply_override(data: dict[str, JSON], override: str) -> None:
         node = _enter(node, key, override)
     if isinstance(node, dict):
         node[keys[-1]] = parse_value(text)
-    elif isinstance(node, list) and keys[-1].isdigit() and int(keys[-1]) < len(node):
-        node[int(keys[-1])] = parse_value(text)
+    elif isinstance(node, list) and (index := _index(node, keys[-1])) is not None:
+        node[index] = parse_value(text)
     else:
-        raise ConfigError(f"--set {override!r}: {'.'.join(keys[:-1])} is not a table.")
+        raise ConfigError(f"--set {override!r}: {'.'.join(keys[:-1])!r} is not a table.")
 
 
 def _enter(node: JSON, key: str, override: str) -> JSON:
     if isinstance(node, dict):
         return node.setdefault(key, {})
     if isinstance(node, list):
-        if key.isdigit() and int(key) < len(node):
-            return node[int(key)]
+        if (index := _index(node, key)) is not None:
+            return node[index]
         named = [entry for entry in node if isinstance(entry, dict) and entry.get("use") == key]
         if len(named) == 1:
             return named[0]
         uses = [entry.get("use") for entry in node if isinstance(entry, dict)]
         raise ConfigError(f"--set {override!r}: no single entry {key!r} in the list {uses}.")
     raise ConfigError(f"--set {override!r}: {key!r} is inside a value, not a table.")
+
+
+def _index(entries: list[JSON], key: str) -> int | None:
+    return next((index for index in range(len(entries)) if str(index) == key), None)

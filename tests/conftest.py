@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from fakes.hub import loopback_hub
 from fakes.hub_state import LoopbackHub
+from hypothesis import settings
 from made import MakeRun, client_env, made_rows
 
 from laion_eo.config import DatasetOptions
@@ -24,6 +25,10 @@ from laion_eo.testing import colours
 from laion_eo.testing.web import small_run
 
 pytest_plugins = ["laion_eo.testing.fixtures"]
+
+# The same examples on every run and machine, and no test that fails for being slow.
+settings.register_profile("suite", derandomize=True, max_examples=25, deadline=None)
+settings.load_profile("suite")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

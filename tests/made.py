@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,10 +21,11 @@ def made_rows(rows: int, seed: int = 0) -> pa.Table:
     rng = np.random.default_rng(seed)
     odd = ["北京", "Москва", "🛰", "köy", '"quoted"', "'", "a, b", "two\nlines", "crlf\r\nend"]
     words = np.array(["satellite", "image of", "NA", "null", "nan", "None", "", "\\", "<b>", *odd])
-    captions = [" ".join(rng.choice(words, rng.integers(0, 7))).strip() for _ in range(rows)]
-    languages = [
-        None if rng.random() < 0.1 else str(x) for x in rng.choice(["en", "fr", "zh"], rows)
-    ]
+    ends = rng.integers(0, 7, rows).cumsum()
+    drawn = rng.choice(words, int(ends[-1]) if rows else 0).tolist()
+    captions = [" ".join(drawn[start:end]).strip() for start, end in pairwise([0, *ends.tolist()])]
+    untagged = rng.random(rows) < 0.1
+    languages = rng.choice(["en", "fr", "zh"], rows)
     return pa.table(
         {
             "source": rng.integers(0, 3456, rows),
@@ -36,8 +38,8 @@ def made_rows(rows: int, seed: int = 0) -> pa.Table:
             "text_similarity": rng.random(rows),
             "height": rng.integers(256, 4000, rows).astype(np.int32),
             "width": rng.integers(256, 4000, rows).astype(np.int32),
-            "lang": pa.array(languages, pa.string()),
-            "lang_score": [None if lang is None else rng.random() for lang in languages],
+            "lang": pa.array(languages, pa.string(), mask=untagged),
+            "lang_score": pa.array(rng.random(rows), mask=untagged),
         },
         schema=PUBLISHED,
     )

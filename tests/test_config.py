@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
 
 from laion_eo.config import Model as BaseModel
-from laion_eo.config import RunFile, RunPath, Secret, validate
+from laion_eo.config import RunConfig, RunFile, RunPath, Secret, validate
 from laion_eo.errors import ConfigError
 from laion_eo.types import JSON
 
@@ -69,9 +73,59 @@ def test_a_run_file_is_toml(tmp_path: Path) -> None:
     file.write_text("use = = 1")
     with pytest.raises(ConfigError, match=f"{re.escape(str(file))}: not a TOML file.*line 1"):
         RunFile.load(file)
-    file.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="not a TOML file"):
-        RunFile.load(file)
+    for content in (b"\xff\xfe", b"a = " + b"9" * 5000, b"a = " + b"[" * 5000):
+        file.write_bytes(content)
+        with pytest.raises(ConfigError, match="not a TOML file"):
+            RunFile.load(file)
+
+
+def test_a_long_value_is_not_repeated_whole() -> None:
+    with pytest.raises(ConfigError, match=r"'seed': .*\(got 'xxx+…\)") as caught:
+        _ = RunFile.load(MINIMAL | {"seed": "x" * 5000}).config
+    assert len(str(caught.value)) < 300
+
+
+TABLES = [*RunConfig.model_fields, "anchor", "", "a.b", "\n", "🛰"]
+OPTIONS = ["use", "config", "batch_rows", "workers", "root", "pool", "k", "", "\n", "env"]
+VALUES = st.recursive(
+    st.one_of(
+        st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.dates(), st.datetimes(),
+        st.text(max_size=5), st.sampled_from(["exact-scan", "local", "ray", "ver-0", "../up"]),
+    ),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(OPTIONS), inner, max_size=4),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(TABLES), VALUES, max_size=6))
+def test_any_mapping_is_a_run_or_is_refused_in_one_line(data: dict[str, JSON]) -> None:
+    for source in (data, MINIMAL | data):
+        try:
+            config = RunFile.load(source).config
+        except ConfigError as error:
+            assert str(error).startswith("run: ")
+            assert "\n" not in str(error)
+            continue
+        # What was taken can be written into a run directory and read again.
+        written = tomllib.loads(tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)))
+        again = RunFile.load(written).config
+        assert repr(again) == repr(RunFile.load(again.model_dump(exclude_none=True)).config)
+        assert config.seed == again.seed
+        assert [f.use for f in config.filters] == [f.use for f in again.filters]
+
+
+@given(st.binary(max_size=30) | st.text("[]{}=\"'#0123 \n,._eE", max_size=40).map(str.encode))
+def test_any_bytes_are_toml_or_are_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "odd.toml"
+    file.write_bytes(content)
+    try:
+        assert RunFile.load(file).data == tomllib.loads(content.decode())
+    except ConfigError as error:
+        assert str(error).startswith(f"{file}: not a TOML file")
+        assert "\n" not in str(error)
 
 
 def test_overrides_do_not_touch_the_callers_data() -> None:

@@ -10,15 +10,14 @@ import re
 
 HIDDEN = "(hidden)"
 _SECRET_KEY = re.compile(
-    r"(?:^|[_-])(?:token|secret|pass|passwd|password|credential|api[_-]?key|authorization|cookie)s?"
-    r"(?:$|[_-])",
+    r"(?:^|[_-])(?:token|secret|pass|pwd|passwd|password|passphrase|credential|cookie|bearer|auth"
+    r"|authorization|(?:api|access|private|signing)[_-]?key)s?(?:$|[_-])",
     re.IGNORECASE,
 )
 _URL = re.compile(r"\b(?!file:)([a-z][a-z0-9+.-]*://)(?:[^/\s?#]*@)?([^\s?#]*)(?:[?#]\S*)?", re.I)
 # From the beginning of a path (/, //, ~/, ../, C:\, file:) to its last separator.
-_FOLDERS = re.compile(
-    r"(?:file:/*|~\w*|\b[a-z]:|\.\.|(?<=\w)/|(?<!\w))[/\\](?:[^\n\"',;]*[/\\])?", re.I
-)
+_FOLDERS = re.compile(r"(?:file:/*|~\w*|\b[a-z]:|\.\.|(?<=\w)/|(?<!\w))[/\\](?:[^\n]*[/\\])?", re.I)
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")  # of a camelCase key
 
 
 def scrubbed(value: object, key: str = "") -> object:
@@ -34,11 +33,14 @@ def scrubbed(value: object, key: str = "") -> object:
         value: Anything that JSON or TOML can hold.
         key: The key of the value in its table, if it has one.
     """
+    secret = _SECRET_KEY.search(_WORDS.sub("_", key))
     if isinstance(value, dict):
-        return {k: scrubbed(v, k) for k, v in value.items()}
+        if secret and value.keys() == {"env"}:
+            return dict(value)
+        return {k: scrubbed(v, key if secret else k) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [scrubbed(item, key) for item in value]
-    if _SECRET_KEY.search(key) and value not in (None, ""):
+    if secret and value not in (None, ""):
         return HIDDEN
     if not isinstance(value, str):
         return value

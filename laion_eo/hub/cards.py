@@ -24,6 +24,7 @@ CROISSANT = "croissant-{config}.json"
 """Name of the Croissant file, beside the card: a folder of parquet files has nothing else."""
 _HEAD = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
 _SECTION = re.compile(r"<!-- config (\S+) -->\n.*?<!-- end of config \1 -->\n", re.DOTALL)
+_MARK = re.compile(r"<!-- (?=(?:end of )?config )")
 _SIZES = (
     (10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"),
     (10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"),
@@ -162,13 +163,19 @@ def join_card(head: CardHead, body: str) -> str:
 
 def mark_section(config: str, text: str) -> str:
     """Return the section of one configuration, between its marks."""
-    return f"<!-- config {config} -->\n{text.strip()}\n\n<!-- end of config {config} -->\n"
+    inside = _without_marks(text).strip()
+    return f"<!-- config {config} -->\n{inside}\n\n<!-- end of config {config} -->\n"
 
 
 def extend_section(card: str, config: str, text: str) -> str:
     """Add Markdown to the end of a configuration's section."""
     end = f"<!-- end of config {config} -->\n"
-    return card.replace(end, f"{text.strip()}\n\n{end}", 1)
+    return card.replace(end, f"{_without_marks(text).strip()}\n\n{end}", 1)
+
+
+def _without_marks(text: str) -> str:
+    """Return the text with its own marks, if it has any, spelled as plain comments."""
+    return _MARK.sub("<!--", text)
 
 
 def load_from(card: str, repo: str) -> str:

@@ -26,19 +26,21 @@ def picture(seed: int, colour: tuple[int, int, int], size: int = 300) -> Image.I
     return Image.fromarray(field).resize((size, size), Image.Resampling.NEAREST)
 
 
-def write_web(folder: Path) -> Path:
-    """Write 30 green pictures, 20 red ones, a thumbnail, a copy, and ``pairs.csv`` with captions.
+def write_web(folder: Path, green: int = 30, red: int = 20) -> Path:
+    """Write green pictures, red ones, a thumbnail, a copy, and ``pairs.csv`` with captions.
 
     Args:
         folder: Where to; it exists.
+        green: How many green ones; at least one.
+        red: How many red ones.
 
     Returns:
         The folder.
     """
     rows = []
-    for seed in range(50):
-        name = f"{'green' if seed < 30 else 'red'}{seed:02d}.png"
-        picture(seed, GREEN if seed < 30 else RED).save(folder / name)
+    for seed in range(green + red):
+        name = f"{'green' if seed < green else 'red'}{seed:02d}.png"
+        picture(seed, GREEN if seed < green else RED).save(folder / name)
         rows.append((name, f"a {name.rstrip('0123456789.png')} field number {seed}"))
     picture(100, GREEN, 100).save(folder / "small.png")
     (folder / "copy.png").write_bytes((folder / "green00.png").read_bytes())

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 from laion_eo.builtin.augmenters import Crops, NoAugmenter, Rotations
 from laion_eo.component import Context
 from laion_eo.config import validate
 from laion_eo.errors import ConfigError
+from laion_eo.kinds import Augmenter
+from laion_eo.kinds.contract import check_pictures
+from laion_eo.testing import strategies
 from laion_eo.types import Picture
 
 
@@ -76,3 +80,15 @@ def test_views_do_not_share_memory_and_are_ready_for_a_model(
         assert view.flags.c_contiguous
         assert view.dtype == np.uint8
         assert not np.shares_memory(view, image)
+
+
+@pytest.mark.parametrize("kind", [NoAugmenter, Crops, Rotations])
+@given(picture=strategies.pictures())
+def test_any_picture_has_views(kind: type[Augmenter], picture: Picture) -> None:
+    augmenter = kind(kind.Config(), Context())
+    before = picture.copy()
+    views = check_pictures(augmenter, augmenter.augment(picture))
+    assert np.array_equal(views[0], before)
+    assert np.array_equal(picture, before)
+    colours = set(map(tuple, before.reshape(-1, 3).tolist()))
+    assert all(set(map(tuple, view.reshape(-1, 3).tolist())) <= colours for view in views)

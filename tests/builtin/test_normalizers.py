@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from laion_eo.builtin.normalizers import NoNormalizer, Percentile, ReflectanceGain
@@ -132,3 +135,22 @@ def test_percentiles_out_of_order_are_a_config_error() -> None:
 def test_other_numbers_of_bands_name_the_anchor(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match=r"anchor 'a'.*1 or 3 bands"):
         shown(NoNormalizer, np.zeros(shape))
+
+
+SHAPES = st.tuples(st.sampled_from([1, 3]), array_shapes(min_dims=2, max_dims=2, max_side=6)).map(
+    lambda found: (found[0], *found[1])
+)
+PIXELS = st.sampled_from([np.uint8, np.uint16, np.int16, np.float16, np.float32]).flatmap(
+    lambda dtype: arrays(dtype, SHAPES)
+)
+
+
+@pytest.mark.parametrize("kind", [ReflectanceGain, Percentile, NoNormalizer])
+@given(pixels=PIXELS, scale=st.sampled_from([1.0, 255.0, 10_000.0]))
+def test_any_numbers_become_a_picture(
+    kind: type[Normalizer], pixels: NDArray[Any], scale: float
+) -> None:
+    picture = shown(kind, pixels.copy(), scale)
+    assert picture.shape == (*pixels.shape[1:], 3)
+    if pixels.shape[0] == 1:
+        assert (np.ptp(picture.astype(int), axis=2) == 0).all()

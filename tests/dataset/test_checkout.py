@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import yaml
 from fakes.hub_state import LoopbackHub
-from places import Place
+from places import Load, Place
 
 from laion_eo.dataset.checkout import find_checkout, keep
 
@@ -24,7 +24,8 @@ def test_second_configuration_needs_no_hub(
     here = Place(published_hub, tmp_path, checkout)
     here.env["HF_HUB_OFFLINE"] = "1"
     # The made rows are as many as those of ver-0.
-    assert here.load("laion_eo", "ver-1", verification_mode="no_checks") == published
+    call = Load("laion_eo", "ver-1", {"verification_mode": "no_checks"})
+    assert here.load(call) == [published]
     assert published_hub.requests == []
 
 

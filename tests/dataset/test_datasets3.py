@@ -11,7 +11,7 @@ import pytest
 from fakes.hub_state import LoopbackHub
 from fakes.hub_store import Blob
 from made import MakeRun, made_rows
-from places import ROOT, Place, publish_runs
+from places import ROOT, Load, Place, publish_runs
 
 pytestmark = [
     pytest.mark.peers,
@@ -30,9 +30,9 @@ def place(published_hub: LoopbackHub, tmp_path: Path) -> Place:
 
 
 def test_script_loads_the_published_csv(place: Place, published: pa.Table) -> None:
-    script = ("laion_eo.py", "ver-0", TRUST)
-    streamed = ("laion_eo.py", "ver-0", {"streaming": True, **TRUST})
-    assert place.load_all([script, streamed]) == [published, published]
+    script = Load("laion_eo.py", "ver-0", TRUST)
+    streamed = Load("laion_eo.py", "ver-0", {"streaming": True, **TRUST})
+    assert place.load(script, streamed) == [published, published]
 
 
 def test_script_loads_a_release_by_its_tag(
@@ -41,11 +41,11 @@ def test_script_loads_a_release_by_its_tag(
     place = Place(hub, tmp_path, ROOT / "hf_dataset")
     publish_runs(make_run)
     release = {"repo": "org/laion_eo", "tag": "v1.0.0", **TRUST}
-    assert place.load("laion_eo.py", "ver-0", **release) == made_rows(20)
+    assert place.load(Load("laion_eo.py", "ver-0", release)) == [made_rows(20)]
 
 
 def test_script_names_the_configurations(place: Place) -> None:
-    said = place.fail("laion_eo.py", "ver-9", **TRUST)
+    (said,) = place.load(Load("laion_eo.py", "ver-9", TRUST))
     assert "'ver-9' not found. Available: ['ver-0', 'ver-1']" in said
 
 
@@ -58,4 +58,4 @@ def test_script_on_a_branch_of_the_release(
     script = {"laion_eo.py": Blob((ROOT / "hf_dataset" / "laion_eo.py").read_bytes())}
     repo.add("script", "the script alone", script, repo.history("main")[-1])
     options = {"revision": "script", "repo": "org/laion_eo", "tag": "v1.0.0", **TRUST}
-    assert place.load("org/laion_eo", "ver-0", **options) == made_rows(20)
+    assert place.load(Load("org/laion_eo", "ver-0", options)) == [made_rows(20)]

@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made import made_rows
 
 from laion_eo.dataset.tree import write_shard, write_tree
+from laion_eo.schema import PUBLISHED
+from laion_eo.testing.strategies import captions, ids, urls
+from laion_eo.types import JSON
 
 HEAD = "---\nlicense: mit\npretty_name: X\n---\n"
 
@@ -53,3 +59,34 @@ def test_an_older_tree_is_replaced(tmp_path: Path) -> None:
         write_tree(tmp_path / "out", config, made_rows(1), lambda size: HEAD)
     assert (tmp_path / "out" / "ver-1").is_dir()
     assert not list((tmp_path / "out").glob("*ver-0*"))
+
+
+CELLS: dict[str, st.SearchStrategy[JSON]] = {
+    "source": ids(),
+    "url": urls(),
+    "filename": captions(),
+    "id": ids(),
+    "caption": st.none() | captions(),
+    "lang": st.none() | st.sampled_from(["en", "de", "zh-Hans", ""]),
+}
+NUMBERS: dict[str, st.SearchStrategy[JSON]] = {
+    "double": st.none() | st.floats(allow_nan=False),
+    "int32": st.none() | st.integers(-(2**31), 2**31 - 1),
+}
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {f.name: CELLS[f.name] if f.name in CELLS else NUMBERS[str(f.type)] for f in PUBLISHED}
+    ),
+    max_size=4,
+)
+
+
+@given(ROWS)
+def test_every_cell_comes_back(rows: list[dict[str, JSON]]) -> None:
+    table = pa.Table.from_pylist(rows, schema=PUBLISHED)
+    with TemporaryDirectory() as folder:
+        write_tree(Path(folder) / "out", "ver-0", table, lambda size: HEAD)
+        (shard,) = (Path(folder) / "out" / "ver-0").iterdir()
+        read = pq.read_table(shard)
+    assert read.schema.equals(PUBLISHED)
+    assert read.to_pylist() == rows
