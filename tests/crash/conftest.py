@@ -70,9 +70,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what each kill and each power loss hit, and how it ended."""
     reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, ())]
-    hits = [(r, dict(r.user_properties).get("hit")) for r in reports]
-    lines = sorted(f"{report.outcome} {text}" for report, text in hits if text)
+    lines = sorted(_summary(report) for report in reports if "tests/crash/" in report.nodeid)
     if lines:
         terminalreporter.section("what was hit")
     for line in lines:
         terminalreporter.write_line(line)
+
+
+def _summary(report: pytest.TestReport) -> str:
+    case = report.nodeid.rpartition("::")[2]
+    hit = dict(report.user_properties).get("hit", "")
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return f"{report.outcome} {case} {hit} {crash.message.splitlines()[0] if crash else ''}"

@@ -119,8 +119,8 @@ def check_refusal(done: CompletedProcess[str], names: Collection[str] = ()) -> s
         The line.
     """
     said = [line for line in done.stderr.splitlines() if line and not _LOG_LINE.match(line)]
-    assert "Traceback" not in done.stderr, done.stderr[-2000:]
-    assert done.returncode in (1, 2), (done.returncode, done.stderr[-2000:])
+    assert "Traceback" not in done.stderr, f"a traceback: {said[-1]}\n{done.stderr[-3000:]}"
+    assert done.returncode in (1, 2), f"exit code {done.returncode}\n{done.stderr[-3000:]}"
     assert len(said) == 1, said
     assert said[0].startswith("laion-eo: "), said
     if names:
@@ -142,8 +142,10 @@ def settle(work: Workload, command: str, out: Path, wanted: State, harmed: Colle
     for _ in range(2):
         done = work.do(command, out)
         if done.returncode == 0:
-            assert "Traceback" not in done.stderr, done.stderr[-3000:]
-            differ = differences(wanted, state_of(command, out, work.hub))
+            try:
+                differ = differences(wanted, state_of(command, out, work.hub))
+            except (OSError, ValueError, EOFError) as error:
+                raise AssertionError(f"unreadable, with exit code 0: {error}") from error
             assert not differ, f"other than undisturbed, with exit code 0: {differ}"
             return f"mended{' after: ' if line else ''}{line}"
         line = check_refusal(done, {Path(path).name for path in harmed})

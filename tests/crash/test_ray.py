@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from crash.kills import hit
+from crash.kills import beginnings, hit
 from crash.states import State, differences, run_state
 from crash.workload import Process, Workload, wait_for
 
@@ -23,9 +24,9 @@ ANOTHER_RUN_FILE = {"dataset/README.md", "dataset/croissant-ver-0.json"}
 
 
 def workers(process: Process) -> list[int]:
-    """Return the processes that hold an actor of the engine."""
+    """Return the processes of the engine's workers; Ray has others, its agents among them."""
     named = process.family().items()
-    return sorted(pid for pid, name in named if name.startswith("ray::") and "IDLE" not in name)
+    return sorted(pid for pid, name in named if re.match(r"ray::\w*Worker", name))
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -39,8 +40,9 @@ def test_killed_under_ray(
     record_property: Callable[[str, object], None],
 ) -> None:
     process = work.start("run", out, *OPTIONS)
-    wait_for(lambda: len(workers(process)) == 2, process)
-    time.sleep(Random(number).random())
+    begun = beginnings(work, "run", out)[("neighbors", "scores")[number % 2]]
+    wait_for(lambda: begun() and len(workers(process)) == 2, process)
+    time.sleep(Random(number).random() / 4)
     what = hit(work, "run", out)
     record_property("hit", f"kill of {victim} under Ray: {what}")
     if victim == "a worker":
