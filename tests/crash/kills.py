@@ -34,7 +34,7 @@ def beginnings(work: Workload, command: str, out: Path) -> dict[str, Callable[[]
     """Return how each stage of a command shows that it has begun."""
     if command == "run":
         before = [out, *(out / ".stages" / f"{name}.json" for name in STAGES)]
-        return {name: path.exists for name, path in zip(STAGES, before, strict=False)}
+        return {name: path.exists for name, path in zip((*STAGES, "end"), before, strict=True)}
     asked = {"index": lambda: work.web.asked, "release": lambda: work.hub.requests}
     return {command: asked.get(command, asked["release"])}
 

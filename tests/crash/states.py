@@ -149,4 +149,5 @@ def settle(work: Workload, command: str, out: Path, wanted: State, harmed: Colle
             assert not differ, f"other than undisturbed, with exit code 0: {differ}"
             return f"mended{' after: ' if line else ''}{line}"
         line = check_refusal(done, {Path(path).name for path in harmed})
+        assert harmed, f"nothing is damaged, but: {line}"
     return f"refused: {line}"

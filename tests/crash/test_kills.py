@@ -10,10 +10,10 @@ from random import Random
 
 import pytest
 from crash.kills import Known, Undisturbed, beginnings, hit, kill_at, parts
-from crash.states import STAGES, differences, state_of
-from crash.workload import PART, REPO, SAVED, Process, Workload, wait_for
+from crash.states import differences, state_of
+from crash.workload import IN_FLIGHT, PART, REPO, SAVED, Process, Workload, wait_for
 
-KILLS = {"index": 12, "run": 4 * len(STAGES), "release": 8, "pull": 8}
+KILLS = {"index": 10, "run": 36, "release": 7, "pull": 7}
 CASES = [(command, number) for command, count in KILLS.items() for number in range(count)]
 
 
@@ -23,14 +23,18 @@ def place(work: Workload, command: str, out: Path) -> Path:
 
 
 def repeat(work: Workload, command: str, out: Path, known: Undisturbed) -> None:
-    """Do a killed command again: the undisturbed bytes, and at most one part done twice."""
+    """Do a killed command again: the undisturbed bytes, and at most one part done twice.
+
+    Fetches in flight at the moment of the kill do not count: nobody has their bytes.
+    """
     had = parts(out)
     done = work.do(command, out)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert differences(known.state, state_of(command, out, work.hub)) == []
+    differ = differences(known.state, state_of(command, out, work.hub))
+    assert not differ, differ
     has = parts(out)
     assert len([name for name in had if has.get(name) != had[name]]) <= 1
-    assert work.web.repeated() <= (SAVED if command == "index" else PART)
+    assert work.web.repeated() <= (SAVED if command == "index" else PART) + IN_FLIGHT
     if command == "release":  # the first commit is the Hub's own
         assert len(work.hub.repos[REPO].history("main")) <= 1 + 2
     assert work.hub.complaints == []
@@ -91,14 +95,14 @@ def test_release_killed_before_it_hears_of(word: str, work: Workload, known: Kno
     work.prepare("release")
     requests = work.hub.requests = KillsAfter(word)
     requests.process = work.start("release", work.folder / "finished")
-    requests.process.child.communicate()
+    requests.process.child.communicate(timeout=60)
     assert requests.process.child.returncode == -9
     requests.process = None
     repeat(work, "release", work.folder / "finished", wanted)
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize("after", [0.0, 0.02, 0.1])
+@pytest.mark.parametrize("after", [0.0, 0.005, 0.02, 0.05, 0.1, 0.2])
 def test_ctrl_c_twice(after: float, work: Workload, known: Known, out: Path) -> None:
     wanted = known("run")
     work.prepare("run")
@@ -107,7 +111,8 @@ def test_ctrl_c_twice(after: float, work: Workload, known: Known, out: Path) -> 
     process.child.send_signal(signal.SIGINT)
     time.sleep(after)
     process.child.send_signal(signal.SIGINT)
-    _, errors = process.child.communicate()
-    assert process.child.returncode == 130, errors[-2000:]
-    assert "Traceback" not in errors
+    _, errors = process.child.communicate(timeout=60)
+    # The second may come when Python is ending: a shell calls both of them 130.
+    assert process.child.returncode in (130, -signal.SIGINT), errors[-2000:]
+    assert not {"Traceback", "Fatal"} & set(errors.split()), errors[-2000:]
     repeat(work, "run", out, wanted)

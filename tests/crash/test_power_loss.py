@@ -15,7 +15,7 @@ from crash.power_loss import Disk, changes, contents
 from crash.states import STAGES, settle
 from crash.workload import INSIDE, Workload
 
-LOSSES = {"index": 30, "run": 56, "pull": 14}
+LOSSES = {"index": 32, "run": 54, "pull": 14}
 CASES = [(command, number) for command, count in LOSSES.items() for number in range(count)]
 
 

@@ -31,6 +31,8 @@ PART = 64
 """Rows of a part of a run."""
 SAVED = 256
 """An indexing saves at least every so many images."""
+IN_FLIGHT = 32
+"""Requests at a time."""
 REPO, TAG, CONFIG = "org/crashed", "v1.0.0", "ver-0"
 COMMIT = "c" * 40
 CONTACT = "https://crash.example"
@@ -116,7 +118,12 @@ class Workload:
 
     def arguments(self, command: str, out: Path, options: tuple[str, ...]) -> list[str]:
         """Return a command's arguments; what it makes is ``out``, what a release reads, too."""
-        http = ('allow_hosts=["127.0.0.1"]', "delay=0.0", "per_host=32", f"contact={CONTACT}")
+        http = (
+            'allow_hosts=["127.0.0.1"]',
+            "delay=0.0",
+            f"per_host={IN_FLIGHT}",
+            f"contact={CONTACT}",
+        )
         fetch = tuple(f"downloader.{option}" for option in http)
         known: dict[str, list[str | Path]] = {
             "index": [self.folder / "urls.parquet", "--out", out, "--embedder", "colours"],
@@ -185,7 +192,7 @@ def write_inputs(folder: Path, port: int) -> None:
     pq.write_table(pa.table({"url": urls, "caption": captions}), folder / "urls.parquet")
     data = small_run(Path("anchors"), Path("pool"))
     data["retriever"] |= {"k": IMAGES, "shard_rows": PART}
-    data["downloader"] |= {"per_host": 32, "contact": CONTACT}
+    data["downloader"] |= {"per_host": IN_FLIGHT, "contact": CONTACT}
     data["filters"][0] |= {"width": 40, "height": 40}
     data["engine"] |= {"batch_rows": PART}
     (folder / "run.toml").write_text(tomli_w.dumps(data))
