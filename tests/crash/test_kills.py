@@ -1,0 +1,118 @@
+"""SIGKILL at any moment: the same command again makes what the undisturbed one makes."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+from crash.kills import Known, Undisturbed, beginnings, hit, kill_at, parts
+from crash.states import differences, state_of
+from crash.workload import IN_FLIGHT, PART, REPO, SAVED, Process, Workload, wait_for
+
+KILLS = {"index": 10, "run": 36, "release": 7, "pull": 7}
+CASES = [(command, number) for command, count in KILLS.items() for number in range(count)]
+
+
+def place(work: Workload, command: str, out: Path) -> Path:
+    """Return a command's folder: a release reads the finished run."""
+    return work.folder / "finished" if command == "release" else out
+
+
+def repeat(work: Workload, command: str, out: Path, known: Undisturbed) -> None:
+    """Do a killed command again: the undisturbed bytes, and at most one part done twice.
+
+    Fetches in flight at the moment of the kill do not count: nobody has their bytes.
+    """
+    had = parts(out)
+    done = work.do(command, out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    differ = differences(known.state, state_of(command, out, work.hub))
+    assert not differ, differ
+    has = parts(out)
+    assert len([name for name in had if has.get(name) != had[name]]) <= 1
+    assert work.web.repeated() <= (SAVED if command == "index" else PART) + IN_FLIGHT
+    if command == "release":  # the first commit is the Hub's own
+        assert len(work.hub.repos[REPO].history("main")) <= 1 + 2
+    assert work.hub.complaints == []
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize(("command", "number"), CASES)
+def test_killed_at_a_random_moment(
+    command: str,
+    number: int,
+    work: Workload,
+    known: Known,
+    out: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    wanted = known(command)
+    work.prepare(command)
+    out = place(work, command, out)
+    stages = list(wanted.seconds)
+    stage = stages[number % len(stages)]
+    after = Random(f"{command} {number}").random() * wanted.seconds[stage]
+    process = work.start(command, out)
+    alive = kill_at(process, beginnings(work, command, out)[stage], after)
+    what = hit(work, command, out) if alive else "already over"
+    record_property("hit", f"kill {command}, {after:.3f} s after {stage} began: {what}")
+    repeat(work, command, out, wanted)
+
+
+def test_killed_between_two_parts(work: Workload, known: Known, out: Path) -> None:
+    """Three parts of the scores are there, and stay as they are."""
+    wanted = known("run")
+    work.prepare("run")
+    assert work.do("run", out, CRASH_AT="scores:3").returncode == -9
+    had = {name: about for name, about in parts(out).items() if name.startswith("scores/")}
+    assert len(had) == 3
+    repeat(work, "run", out, wanted)
+    assert had.items() <= parts(out).items()
+
+
+class KillsAfter(list[tuple[str, str, int]]):
+    """Notes requests to the Hub; kills a process once one of a kind is carried out."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.process: Process | None = None
+
+    def append(self, request: tuple[str, str, int]) -> None:
+        super().append(request)
+        method, path, _ = request
+        if method == "POST" and f"/{self.word}/" in path and self.process is not None:
+            self.process.child.kill()
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("word", ["commit", "tag"])
+def test_release_killed_before_it_hears_of(word: str, work: Workload, known: Known) -> None:
+    wanted = known("release")
+    work.prepare("release")
+    requests = work.hub.requests = KillsAfter(word)
+    requests.process = work.start("release", work.folder / "finished")
+    requests.process.child.communicate(timeout=60)
+    assert requests.process.child.returncode == -9
+    requests.process = None
+    repeat(work, "release", work.folder / "finished", wanted)
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("after", [0.0, 0.005, 0.02, 0.05, 0.1, 0.2])
+def test_ctrl_c_twice(after: float, work: Workload, known: Known, out: Path) -> None:
+    wanted = known("run")
+    work.prepare("run")
+    process = work.start("run", out)
+    wait_for(lambda: work.web.asked, process)
+    process.child.send_signal(signal.SIGINT)
+    time.sleep(after)
+    process.child.send_signal(signal.SIGINT)
+    _, errors = process.child.communicate(timeout=60)
+    # The second may come when Python is ending: a shell calls both of them 130.
+    assert process.child.returncode in (130, -signal.SIGINT), errors[-2000:]
+    assert not {"Traceback", "Fatal"} & set(errors.split()), errors[-2000:]
+    repeat(work, "run", out, wanted)
