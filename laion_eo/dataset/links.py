@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from laion_eo.component import Context
 from laion_eo.errors import ConfigError, DataError, RunError
 from laion_eo.files import written_aside
 from laion_eo.fingerprint import fingerprint
@@ -67,7 +68,8 @@ def check_links(
         registry: Where components are found; the installed plugins by default.
 
     Raises:
-        ConfigError: ``out`` would overwrite something, or there is no such dataset.
+        ConfigError: ``out`` would overwrite something, there is no such dataset, or links leave
+            this machine and nobody gave a contact.
         DataError: The dataset has no column ``url``.
         RunError: The downloader did not answer for a URL.
     """
@@ -75,7 +77,9 @@ def check_links(
     _check_place(path, Path(dataset))
     known = {row["url"]: row for row in _rows(dataset, config).to_pylist() if row["url"]}
     registry = registry or Registry.discover()
-    fetcher = registry.build(Downloader, {"use": "http", **(downloader or {})}, "check-links")
+    context = Context(purpose=f"checks the links of a dataset: {Path(dataset).name}")
+    options = {"use": "http", **(downloader or {})}
+    fetcher = registry.build(Downloader, options, "check-links", context)
     # What is left of a check of other links is nothing to go on with.
     parts = path.with_name(f".{path.name}.{fingerprint(list(known.values()))}.parts")
     parts.mkdir(parents=True, exist_ok=True)

@@ -74,7 +74,8 @@ class Runner:
         self.run_dir = RunDir(out)
         self._stage = ""
         run_file = RunFile.load(source, overrides)
-        context = Context(work_dir=out, seed=run_file.config.seed, progress=self._progress)
+        seed, purpose = run_file.config.seed, run_file.config.dataset.purpose
+        context = Context(out, seed, self._progress, purpose)
         self.bench = Workbench(run_file, self.registry, context)
         check_allow_list(self.bench)
         self.stages: list[Stage] = [stage(self.bench, self.run_dir) for stage in STAGES]

@@ -84,13 +84,15 @@ def index(
         downloader: As a run file's ``[downloader]`` table; http by default.
 
     Raises:
-        ConfigError: The embedder or the downloader is wrong.
+        ConfigError: The embedder or the downloader is wrong, or URLs leave this machine and nobody
+            gave a contact.
         DataError: The pool has no images, or its table does not fit.
     """
     registry = registry or Registry.discover()
     after_batch = registry.manager.hook.laion_eo_after_batch
     context = Context(
-        progress=lambda done, total: after_batch(stage="index", done=done, total=total)
+        progress=lambda done, total: after_batch(stage="index", done=done, total=total),
+        purpose="indexes image-text pairs",
     )
     with naming_culprits(registry), ExitStack() as stack:
         model = registry.build(Embedder, embedder or {"use": "open-clip"}, "index", context)
