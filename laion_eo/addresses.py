@@ -23,10 +23,11 @@ PRIVATE_NAMES = ("localhost", "local", "internal", "invalid", "test", "onion", "
                  "corp", "home", "mail", "lan", "intranet", "private")  # fmt: skip
 
 _AUTHORITY = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//([^/?#]*)")
-_HOST_AND_PORT = re.compile(r"(?:[^@\\]*@)?(\[[0-9A-Fa-f:.]+\]|[^\[\]:@\\]+)(?::[0-9]*)?")
+_HOST_AND_PORT = re.compile(r"(?:[^@\\]*@)?(\[[0-9A-Fa-f:.]+\]|[^\[\]:@\\]+)(?::([0-9]*))?")
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+LAST_PORT = 65_535
 LONGEST_NAME = 253
 """Characters of a host's name, by DNS."""
 
@@ -97,7 +98,8 @@ def written_host(url: str) -> str | None:
 
     Raises:
         ValueError: It can be read in several ways: control characters, backslashes, two ``@``,
-            brackets around anything but IPv6, a port that is not ASCII digits.
+            brackets around anything but IPv6, a port that is not ASCII digits. Or no server can
+            have the port.
     """
     if _CONTROL.search(url):
         raise ValueError("a control character in the URL")
@@ -107,4 +109,6 @@ def written_host(url: str) -> str | None:
     parts = _HOST_AND_PORT.fullmatch(found[1])
     if parts is None:
         raise ValueError("the URL's host and port can be read in several ways")
+    if parts[2] and not 0 < int(parts[2][:9]) <= LAST_PORT:
+        raise ValueError(f"no server has the port {parts[2][:9]}")
     return parts[1].removeprefix("[").removesuffix("]")

@@ -64,12 +64,25 @@ def said(answer: bool | None) -> str:
 
 
 def differences() -> Iterator[str]:
-    """Yield the rows of the table in docs/politeness.md."""
+    """Yield the rows of the table in docs/politeness.md: one for all that is no URL."""
+    no_urls = dict.fromkeys(
+        asked for c in CASES for asked, why in c.differs.items() if why == NO_URL
+    )
+    listed = ", ".join(f"`{asked}`" for asked in no_urls if asked)
+    yield f"| any file | nothing, {listed} | yes or no | not a URL | {NO_URL} |"
     for case in CASES:
         for asked, why in case.differs.items():
-            shown = asked if len(asked) < 60 else f"{asked[:24]}…{asked[-8:]}"
-            google, ours = said(case.google[asked]), said(case.ours(asked))
-            yield f"| {case.about} | `{shown or ' '}` | {google} | {ours} | {why} |"
+            if why != NO_URL:
+                shown = asked if len(asked) < 60 else f"{asked[:24]}…{asked[-8:]}"
+                google, ours = said(case.google[asked]), said(case.ours(asked))
+                yield f"| {case.about} | `{shown}` | {google} | {ours} | {why} |"
+
+
+def counted() -> str:
+    """Return the sentence of docs/politeness.md about the cases."""
+    answers = [(case, asked) for case in CASES for asked in case.google]
+    published = sum(case.published for case, _ in answers)
+    return f"{len(CASES)} files, {len(answers)} answers, {published} of them"
 
 
 def _lines(*lines: str, end: str = "\n") -> str:

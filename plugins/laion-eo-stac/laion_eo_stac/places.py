@@ -7,7 +7,7 @@ import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from laion_eo.addresses import host_address, is_public, written_host
+from laion_eo.addresses import Address, host_address, is_public, written_host
 from laion_eo.errors import DataError
 
 
@@ -56,18 +56,22 @@ class Guard:
     def _is_public(self, host: str) -> bool:
         if host not in self._known:
             address = host_address(host)
-            if address is not None and address != _canonical(host):
-                raise ValueError(f"{host} stands for {address}; only the latter may be written")
-            try:
-                found = socket.getaddrinfo(host, None)
-            except OSError as error:
-                raise DataError(f"{host}: {error}") from None
-            self._known[host] = all(is_public(ipaddress.ip_address(entry[4][0])) for entry in found)
+            if address is not None and not _is_canonical(host):
+                raise ValueError(f"{host} stands for {address}, and is to be written so")
+            self._known[host] = all(map(is_public, [address] if address else _look_up(host)))
         return self._known[host]
 
 
-def _canonical(host: str) -> object:
+def _is_canonical(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host)
+        return bool(ipaddress.ip_address(host))
     except ValueError:
-        return None
+        return False
+
+
+def _look_up(host: str) -> list[Address]:
+    try:
+        found = socket.getaddrinfo(host, None)
+    except OSError as error:
+        raise DataError(f"{host}: {error}") from None
+    return [ipaddress.ip_address(entry[4][0]) for entry in found]

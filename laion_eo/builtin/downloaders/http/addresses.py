@@ -20,8 +20,8 @@ __all__ = ["PublicResolver", "check_name", "check_url", "is_public", "parse_url"
 def parse_url(text: str, base: URL | None = None, code: int | None = None) -> URL:
     """Read a URL, or a redirect's target; without a fragment, and without a name and password.
 
-    Those belong to somebody else: neither ours to use, nor another site's to make us use. An
-    address is written as everybody writes it afterwards: 0x08.0x08.2056 is 8.8.8.8.
+    Those belong to somebody else: neither ours to use, nor another site's to make us use. A
+    public address is written as everybody writes it afterwards: 0x08.0x08.2056 is 8.8.8.8.
 
     Args:
         text: The URL.
@@ -38,10 +38,9 @@ def parse_url(text: str, base: URL | None = None, code: int | None = None) -> UR
         # url.host is asked for too: it can raise where raw_host does not, for "http://xn--a".
         if url.scheme not in ("http", "https") or not url.raw_host or not url.host:
             raise ValueError("not an http or https URL")
-        if url.port == 0:
-            raise ValueError("no server has port 0")
         address = host_address(url.raw_host)
-        if address is not None and url.raw_host != str(address):
+        # A private one stays as it is written, so that allow_hosts does not allow its disguises.
+        if address is not None and url.raw_host != str(address) and is_public(address):
             url = url.with_host(str(address))
         return url.with_fragment(None).with_user(None)
     except (ValueError, TypeError, IndexError) as error:  # yarl's, for "http://[]@"

@@ -159,13 +159,15 @@ class Client:
         """
         check_url(url, self.options.allow_hosts)
         proxy = self.crawler.proxy_for(url, self.options.allow_hosts)
-        way = {"proxy": proxy, "proxy_auth": self.crawler.auth} if proxy else {}
+        headers = self.crawler.proxy_headers if proxy else None
         async with AsyncExitStack() as stack:
             async with clock.paused():
                 await stack.enter_async_context(self.rate_limits.connection(url.host or ""))
             with self._explained(None):
                 answer = await stack.enter_async_context(
-                    self._session.get(url, allow_redirects=False, **way)
+                    self._session.get(
+                        url, allow_redirects=False, proxy=proxy, proxy_headers=headers
+                    )
                 )
             wait = self.asked_wait(answer)
             if wait is not None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from base64 import b64encode
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.request import getproxies_environment
 
-import aiohttp
 from yarl import URL
 
 from laion_eo.addresses import is_this_machine
@@ -30,13 +30,13 @@ class Crawler:
         agent: The User-Agent header.
         anonymous: Nobody gave a contact: only this machine is asked, wherever a redirect leads.
         proxy: What requests go through, without its name and password.
-        auth: Those.
+        proxy_headers: With those.
     """
 
     agent: str
     anonymous: bool = False
     proxy: URL | None = None
-    auth: aiohttp.BasicAuth | None = None
+    proxy_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, options: HttpOptions, purpose: str) -> Crawler:
@@ -51,16 +51,18 @@ class Crawler:
         """
         contact = options.contact or known_contact()
         proxy = _proxy(options)
-        auth = None
+        headers = {}
         if proxy is not None and proxy.user is not None:
-            auth = aiohttp.BasicAuth(proxy.user, proxy.password or "", "utf-8")
+            pair = b64encode(f"{proxy.user}:{proxy.password or ''}".encode())
+            # aiohttp hands it to the proxy, as Proxy-Authorization.
+            headers["Authorization"] = f"Basic {pair.decode()}"
         agent = options.agent_for(purpose, contact)
-        return cls(agent, not contact, proxy and proxy.with_user(None), auth)
+        return cls(agent, not contact, proxy and proxy.with_user(None), headers)
 
     @property
     def way(self) -> str | None:
         """Host and port of the proxy."""
-        return self.proxy and f"{self.proxy.host_subcomponent}:{self.proxy.port}"
+        return f"{self.proxy.host_subcomponent}:{self.proxy.port}" if self.proxy else None
 
     def proxy_for(self, url: URL, allow_hosts: Collection[str]) -> URL | None:
         """Return the proxy of a request; hosts that the run allows by name are asked directly.
@@ -115,18 +117,14 @@ def check_contact(crawler: Crawler, urls: Sequence[str], options: HttpOptions) -
         raise NoContactError(f"the downloader 'http': {outside[:100]!r}")
 
 
-def ignored_proxies() -> str:
-    """Return the names of the environment's proxies, which nothing here obeys by itself."""
-    names = sorted({"http", "https", "all"} & getproxies_environment().keys())
-    return ", ".join(f"{name.upper()}_PROXY" for name in names)
-
-
-def say_ignored(crawler: Crawler, urls: Sequence[str], options: HttpOptions) -> None:
-    """Log that the environment's proxies are ignored, if it has any and they would matter."""
-    names = "" if crawler.proxy else ignored_proxies()
-    if names and any(leaves(url, options) for url in urls):
-        logger.warning(
-            "%s is set, and ignored: behind a proxy nobody here sees which addresses are asked. "
-            'If that is the only way out: [downloader] proxy = {env = "HTTPS_PROXY"}.',
-            names,
-        )
+def say_ignored(crawler: Crawler, urls: Sequence[str], options: HttpOptions) -> bool:
+    """Log that the environment's proxies are ignored, if it has any and they would matter here."""
+    found = {"http", "https", "all"} & getproxies_environment().keys()
+    if crawler.proxy or not found or not any(leaves(url, options) for url in urls):
+        return False
+    logger.warning(
+        "%s: set, and ignored: behind a proxy nobody here sees which addresses are asked. Where it "
+        'is the only way out: [downloader] proxy = {env = "HTTPS_PROXY"}.',
+        ", ".join(f"{name.upper()}_PROXY" for name in sorted(found)),
+    )
+    return True

@@ -107,9 +107,7 @@ class HttpDownloader(Downloader):
             else:
                 allowed = allow_list.hashes()
         check_contact(self._crawler, urls, options)
-        if not self._said:
-            self._said = True
-            say_ignored(self._crawler, urls, options)
+        self._said = self._said or say_ignored(self._crawler, urls, options)
         yield from map(_unlisted, unlisted)
         results = ResultQueue()
         with in_thread(self._fetch(urls, blocked, allowed, results), "laion-eo-download") as future:

@@ -15,8 +15,7 @@ from laion_eo.builtin.downloaders.http.addresses import parse_url
 from laion_eo.builtin.downloaders.http.body import read_start
 from laion_eo.builtin.downloaders.http.client import REDIRECTS, Client, Clock
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
-from laion_eo.builtin.downloaders.http.robots import LIMIT as RULES_BYTES
-from laion_eo.builtin.downloaders.http.robots import parse_robots
+from laion_eo.builtin.downloaders.http.robots import LIMIT, parse_robots
 from laion_eo.types import JSON, DownloadStatus
 
 REMEMBERED = 2048
@@ -25,6 +24,8 @@ RULES_MEMORY = 2 * 2**20
 """Bytes of rules kept, as they were sent: parsed, hostile ones take 80 times as much."""
 MAX_CRAWL_DELAY = 30.0
 """Seconds: longer ones would let a single site hold up the end of a run for days."""
+RULES_BYTES = LIMIT
+"""What is read of each file of rules; the rest is ignored."""
 RULES_REDIRECTS = 5
 """What RFC 9309 wants to be followed at least."""
 FAILURE_SECONDS = 60.0
