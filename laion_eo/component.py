@@ -32,11 +32,14 @@ class Context:
         seed: Seed of everything random.
         progress: Called with (done, total) by components with long inner loops, such as a
             retriever's scan.
+        purpose: What the run is for, in a few words, for whoever is asked for something; ``""``
+            where nobody said.
     """
 
     work_dir: Path | None = None
     seed: int = 0
     progress: Callable[[int, int], None] = _no_progress
+    purpose: str = ""
 
 
 class Component(ABC):

@@ -33,6 +33,8 @@ from laion_eo.types import JSON
 ModelT = TypeVar("ModelT", bound=BaseModel)
 LONGEST_ECHO = 100
 """Characters of a wrong value that a message repeats."""
+UNQUOTED = "unquoted"
+"""Type of a fault whose value is not quoted in the message: it may be a secret."""
 
 
 class Model(BaseModel):
@@ -116,6 +118,14 @@ class DatasetOptions(Model):
     pretty_name: str = Field(default="LAION-EO", min_length=1)
     license: str = Field(default="cc-by-4.0", min_length=1)
     contact: str = ""
+
+    @property
+    def purpose(self) -> str:
+        """What the images are for, as far as the run file says so itself; else ``""``."""
+        said = [
+            getattr(self, key) for key in ("pretty_name", "config") if key in self.model_fields_set
+        ]
+        return f"collects image-text pairs: {said[0]}" if said else ""
 
 
 class EngineOptions(Model):
@@ -286,7 +296,8 @@ def _explain(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
     if fault["type"] == "tuple_type":
         return f"{key!r}: a list was expected"
     message = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
-    if key and "input" in fault and not isinstance(fault["input"], dict | list):
+    quoted = "input" in fault and fault["type"] != UNQUOTED
+    if key and quoted and not isinstance(fault["input"], dict | list):
         return f"{key!r}: {message} (got {_shortened(repr(fault['input']))})"
     return f"{key!r}: {message}" if key else message
 

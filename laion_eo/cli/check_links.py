@@ -43,6 +43,7 @@ def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ..
       laion-eo check-links laion_eo --config ver-0
     """  # noqa: D301 - click wants the backspace itself
     from laion_eo.cli.console import output_console
+    from laion_eo.cli.contact import with_contact
     from laion_eo.cli.progress import reporting
     from laion_eo.dataset.links import check_links
     from laion_eo.overrides import apply_override
@@ -52,9 +53,12 @@ def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ..
     for setting in settings:
         apply_override(options, setting)
     registry = Registry.discover()
-    with reporting(registry):
-        report = check_links(dataset, out, config, options, registry)
-    _print(report, output_console())
+
+    def work() -> LinkReport:
+        with reporting(registry):
+            return check_links(dataset, out, config, options, registry)
+
+    _print(with_contact(work), output_console())
 
 
 def _print(report: LinkReport, console: Console) -> None:

@@ -51,9 +51,10 @@ def command(
     \b
       laion-eo index photos --out pools/photos --embedder tiny
     """  # noqa: D301 - click wants the backspace itself
+    from laion_eo.cli.contact import with_contact
     from laion_eo.cli.progress import reporting
     from laion_eo.overrides import apply_override
-    from laion_eo.pools import index
+    from laion_eo.pools import IndexResult, index
     from laion_eo.pools.faiss_build import build_faiss, require_faiss
     from laion_eo.registry import Registry
 
@@ -64,10 +65,13 @@ def command(
         of_a_table = option.partition(".")[0] in tables
         apply_override(tables if of_a_table else tables["embedder"], option)
     registry = Registry.discover()
-    with reporting(registry):
-        result = index(
-            pool, out, tables["embedder"], url_prefix, registry, downloader=tables["downloader"]
-        )
+    embedder, downloader = tables["embedder"], tables["downloader"]
+
+    def work() -> IndexResult:
+        with reporting(registry):
+            return index(pool, out, embedder, url_prefix, registry, downloader=downloader)
+
+    result = with_contact(work)
     click.echo(f"{result.folder}: {result.rows:,} images embedded with {result.model_id}.")
     if result.skipped:
         click.echo(

@@ -27,12 +27,16 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> Non
       laion-eo run examples/ver-0.toml --out runs/ver-0 --set filters.similarity-threshold.sigma=2
     """  # noqa: D301 - click wants the backspace itself
     from laion_eo.cli.console import output_console
+    from laion_eo.cli.contact import with_contact
     from laion_eo.cli.progress import reporting
     from laion_eo.cli.summary import print_run
-    from laion_eo.pipeline import run
+    from laion_eo.pipeline import RunResult, run
     from laion_eo.registry import Registry
 
     registry = Registry.discover()
-    with reporting(registry):
-        result = run(run_file, run_directory(run_file, out), overrides, registry)
-    print_run(result, output_console())
+
+    def work() -> RunResult:
+        with reporting(registry):
+            return run(run_file, run_directory(run_file, out), overrides, registry)
+
+    print_run(with_contact(work), output_console())

@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from laion_eo.component import Context
 from laion_eo.errors import ConfigError, DataError, RunError
 from laion_eo.files import written_aside
 from laion_eo.fingerprint import fingerprint
@@ -115,7 +116,8 @@ def check_links(
         batch: Links checked before their results are saved; an interruption loses at most so many.
 
     Raises:
-        ConfigError: ``out`` would overwrite something, or there is no such dataset.
+        ConfigError: ``out`` would overwrite something, there is no such dataset, or links leave
+            this machine and nobody gave a contact.
         DataError: The dataset has no column ``url``.
         RunError: The downloader gave no result for a URL.
     """
@@ -124,7 +126,9 @@ def check_links(
     rows = [ListedImage(**row) for row in _rows(dataset, config).to_pylist() if row["url"]]
     listed = {row.url: row for row in rows}
     registry = registry or Registry.discover()
-    fetcher = registry.build(Downloader, {"use": "http", **(downloader or {})}, "check-links")
+    context = Context(purpose=f"checks the links of a dataset: {Path(dataset).name}")
+    options = {"use": "http", **(downloader or {})}
+    fetcher = registry.build(Downloader, options, "check-links", context)
     # The parts are named after the links: those of a check of other links are never resumed.
     links = fingerprint([asdict(row) for row in listed.values()])
     parts = path.with_name(f".{path.name}.{links}.parts")

@@ -87,7 +87,8 @@ class Runner:
         self.run_dir = RunDir(out)
         self._step = ""
         run_file = RunFile.load(source, overrides)
-        context = Context(work_dir=out, seed=run_file.config.seed, progress=self._progress)
+        seed, purpose = run_file.config.seed, run_file.config.dataset.purpose
+        context = Context(out, seed, self._progress, purpose)
         self.workbench = Workbench(run_file, self.registry, context)
         with naming_culprits(self.registry):
             check_chain(self.workbench)

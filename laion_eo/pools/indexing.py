@@ -93,7 +93,8 @@ def index(
     registry = registry or Registry.discover()
     after_batch = registry.manager.hook.laion_eo_after_batch
     context = Context(
-        progress=lambda done, total: after_batch(stage="index", done=done, total=total)
+        progress=lambda done, total: after_batch(stage="index", done=done, total=total),
+        purpose="indexes image-text pairs",
     )
     with naming_culprits(registry), ExitStack() as stack:
         model = registry.build(Embedder, embedder or {"use": "open-clip"}, "index", context)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 
 from PIL import Image
+from yarl import URL
 
 from fakes import hostile_files as files
 from fakes.hostile_exchange import Case, Exchange, head
 from fakes.hostile_wire import JPEG, WIRE, body, chunked, raw, redirect
 from laion_eo.images import FORMATS
+from laion_eo.testing.spellings import NOT_URLS, PRIVATE
 from laion_eo.types import DownloadStatus as S
 
 PNG = files.encoded(files.photo(), "PNG")
@@ -253,5 +255,32 @@ OPT_OUTS = [
     Case("robots-disallowed", S.ROBOTS_TXT, "disallowed in robots.txt", body(JPEG), None),
 ]
 
-CASES: tuple[Case, ...] = (*SOUND, *FILES, *WIRE, *CODES, *OPT_OUTS)
+# In a header as UTF-8, which is what browsers read there. Left out are paths of the redirecting
+# host, and what is "127.0.0.1" itself, which the suite allows.
+SPELLINGS = [
+    *(
+        Case(
+            f"redirect-no-host-{number}",
+            S.BAD_URL,
+            f"redirects to {url!a}",
+            redirect(url.encode("utf-8", "replace").decode("latin-1")),
+            302,
+        )
+        for number, url in enumerate(NOT_URLS)
+        if "://" in url and "///" not in url and url.isprintable()
+    ),
+    *(
+        Case(
+            f"redirect-spelling-{number}",
+            S.REFUSED_ADDRESS,
+            f"redirects to {url!a}",
+            redirect(url.encode().decode("latin-1")),
+            None,
+        )
+        for number, url in enumerate(PRIVATE)
+        if URL(url).host != "127.0.0.1"
+    ),
+]
+
+CASES: tuple[Case, ...] = (*SOUND, *FILES, *WIRE, *CODES, *OPT_OUTS, *SPELLINGS)
 """Every case, each under a name of its own."""

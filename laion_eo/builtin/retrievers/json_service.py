@@ -8,9 +8,14 @@ import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from laion_eo.addresses import host_address, written_host
 from laion_eo.builtin.event_loop import in_thread
+from laion_eo.config import UNQUOTED
 from laion_eo.errors import DataError, RunError
 from laion_eo.files import write_atomically
 from laion_eo.retrying import RetryPolicy, retry_after
@@ -19,6 +24,29 @@ from laion_eo.types import JSON
 Answer = TypeVar("Answer")
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 """Status codes after which a retry may succeed."""
+
+
+def _check_service(url: str) -> str:
+    """Return a service's URL, whose host everybody reads alike; paths are appended to it.
+
+    Raises:
+        PydanticCustomError: It is none. Not quoted: there may be a password in it.
+    """
+    try:
+        host = written_host(url)
+        if not url.lower().startswith(("http://", "https://")) or not host:
+            raise ValueError("an http or https URL was expected")
+        if set("?#") & set(url) or any(map(str.isspace, url)):
+            raise ValueError("a URL without spaces, query and fragment was expected")
+        if host.isascii():  # others are names, which aiohttp encodes
+            host_address(host)
+    except ValueError as error:
+        raise PydanticCustomError(UNQUOTED, "{reason}", {"reason": str(error)}) from None
+    return url
+
+
+ServiceUrl = Annotated[str, AfterValidator(_check_service)]
+"""Where a service is, such as ``http://host:1234``."""
 
 
 class BadAnswerError(Exception):

@@ -15,6 +15,7 @@ from laion_eo.builtin.retrievers.json_service import (
     Cache,
     JsonService,
     Question,
+    ServiceUrl,
     batched,
 )
 from laion_eo.builtin.retrievers.metadata import FIELDS
@@ -67,7 +68,7 @@ class KnnService(Retriever):
             cache: Folder of the answers; by default ``knn-service`` in the run directory.
         """
 
-        url: str = Field(pattern=r"^https?://")
+        url: ServiceUrl
         index: str
         modality: Literal["image", "text"] = "image"
         deduplicate: bool = False

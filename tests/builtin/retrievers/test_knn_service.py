@@ -15,7 +15,8 @@ from knn_server import Reply, Server, serve_knn
 
 from laion_eo.builtin.retrievers.knn_service import KnnService
 from laion_eo.component import Context
-from laion_eo.errors import DataError, LaionEOError, RunError
+from laion_eo.config import validate
+from laion_eo.errors import ConfigError, DataError, LaionEOError, RunError
 from laion_eo.testing import random_unit
 
 POOL = random_unit(200, 16)
@@ -247,3 +248,26 @@ def test_ids_past_the_metadata_are_named(server: Server) -> None:
     server.spoil = short
     with pytest.raises(LaionEOError, match="/metadata: no metadata for id 180 and 0 others"):
         service(server).lookup(np.array([3, 180], np.int64))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[v1.evil:x]/", "http://a\\@b/", "http://a\n.b/", "http://256.0.0.1/", "http://a:b/",
+        "http://a:0", "ftp://a/", "http://", "a:1234", "http://a b/", "http://a/?q=secret",
+        "http://a/#secret", "http://who:secret@[::1%25lo]/",
+    ],
+)  # fmt: skip
+def test_a_url_that_is_read_in_several_ways_is_refused_and_not_repeated(url: str) -> None:
+    values = {"url": url, "index": "images"}
+    with pytest.raises(ConfigError, match="run: 'url'") as caught:
+        validate(KnnService.Config, values, "run")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:1", "https://knn.example.org/a/", "http://[::1]:80", "http://b\xfc.de"],
+)
+def test_a_service_may_be_anywhere(url: str) -> None:
+    assert validate(KnnService.Config, {"url": url, "index": "images"}, "run").url == url

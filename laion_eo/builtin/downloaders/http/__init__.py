@@ -6,10 +6,11 @@
 ``scheduling``     which URL is next: a few workers for each host, many hosts at a time
 ``fetch``          one URL: rules, redirects, retries, lists, and what came of it
 ``client``         one request: addresses, rate limits, time limits, errors turned into statuses
+``crawler``        who asks, and through which proxy, if any
 ``addresses``      which URLs and addresses may be asked
 ``rate_limits``    at most so many connections and so many requests a second to one host
 ``rules``          robots.txt and tdmrep.json, once per site
-``robots``         which lines of a robots.txt are meant for us
+``robots``         which of a robots.txt's groups speak to us
 ``headers``        X-Robots-Tag
 ``body``           reading an answer without trusting its length or its compression
 ``inspection``     what the bytes are, in one trip: format, size, completeness, motion

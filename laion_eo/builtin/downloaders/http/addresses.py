@@ -10,35 +10,18 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from laion_eo.addresses import Address, host_address, is_private_name, is_public, written_host
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
 from laion_eo.types import DownloadStatus
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# All that is handed out of IPv6. Beyond it are old ways to write IPv4 addresses, and sites' own.
-UNICAST = ipaddress.ip_network("2000::/3")
-# Public by their numbers, for some versions of Python at least, but they answer only inside a
-# cloud: Azure's metadata and DHCP server, and the special-purpose block that holds Oracle's.
-METADATA = (ipaddress.ip_network("168.63.129.16/32"), ipaddress.ip_network("192.0.0.0/24"))
-
-
-def is_public(address: Address) -> bool:
-    """Tell whether an address is one of the public internet, whatever it is wrapped in."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(inner)
-        return address in UNICAST and address.is_global
-    inside = any(address in network for network in METADATA)
-    return address.is_global and not address.is_multicast and not inside
+__all__ = ["PublicResolver", "check_name", "check_url", "is_public", "parse_url"]
 
 
 def parse_url(text: str, base: URL | None = None, code: int | None = None) -> URL:
     """Read a URL, or a redirect's target; without a fragment, and without a name and password.
 
-    Those belong to somebody else: neither ours to use, nor another site's to make us use.
+    Those belong to somebody else: neither ours to use, nor another site's to make us use. A
+    public address is written as everybody writes it afterwards: 0x08.0x08.2056 is 8.8.8.8.
 
     Args:
         text: The URL.
@@ -49,55 +32,55 @@ def parse_url(text: str, base: URL | None = None, code: int | None = None) -> UR
         RefusedError: ``bad-url``.
     """
     try:
-        url = URL(text.strip()) if base is None else base.join(URL(text))
-        if url.scheme not in ("http", "https") or not url.host:
+        text = text.strip()
+        written_host(text)
+        url = URL(text) if base is None else base.join(URL(text))
+        # url.host is asked for too: it can raise where raw_host does not, for "http://xn--a".
+        if url.scheme not in ("http", "https") or not url.raw_host or not url.host:
             raise ValueError("not an http or https URL")
-        _check_brackets(url.host)
+        address = host_address(url.raw_host)
+        # A private one stays as it is written, so that allow_hosts does not allow its disguises.
+        if address is not None and url.raw_host != str(address) and is_public(address):
+            url = url.with_host(str(address))
         return url.with_fragment(None).with_user(None)
     except (ValueError, TypeError, IndexError) as error:  # yarl's, for "http://[]@"
         where = "" if base is None else "redirect to a bad URL: "
         raise RefusedError(DownloadStatus.BAD_URL, f"{where}{error}", code) from None
 
 
-def _check_brackets(host: str) -> None:
-    """Refuse what stands in brackets and is no IPv6 address: "[v1.evil:x]", of RFC 3986.
-
-    No name has a colon, so that a resolver would be asked for something that nobody checks.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if ":" in host:
-        ipaddress.IPv6Address(host)
-
-
 def check_url(url: URL, allow_hosts: Collection[str]) -> None:
-    """Refuse what is not http(s), and addresses written as numbers that are not public.
+    """Refuse what is not http(s), what is no host, and addresses that are not public.
 
-    Names are judged by :class:`PublicResolver`, when they are resolved.
+    Names are judged by :class:`PublicResolver`, when they are resolved. A host that passes here is
+    a name or an address: anything else would be connected to without being asked for there.
 
     Raises:
         RefusedError: ``bad-url`` or ``refused-address``.
     """
-    if url.scheme not in ("http", "https") or not url.host:
+    host = url.raw_host
+    if url.scheme not in ("http", "https") or not host:
         raise RefusedError(DownloadStatus.BAD_URL, "not an http or https URL")
-    if url.host in allow_hosts:
-        return
-    address = _as_number(url.host)
+    try:
+        if url.host in allow_hosts:
+            return
+        address = host_address(host)
+    except ValueError as error:
+        # An address with a zone stands for a machine on this one's own network.
+        status = "REFUSED_ADDRESS" if "%" in host and ":" in host else "BAD_URL"
+        raise RefusedError(DownloadStatus[status], str(error)) from None
     if address is not None:
-        _refuse_private(address, url.host)
+        _refuse_private(address, host)
 
 
-def _as_number(host: str) -> Address | None:
-    """Return the address that a host is, if it is one, however it is written: 0x7f.1, say."""
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    try:
-        return ipaddress.IPv4Address(socket.inet_aton(host))
-    except (OSError, ValueError):
-        return None  # a name
+def check_name(url: URL, allow_hosts: Collection[str]) -> None:
+    """Refuse names that nobody on the internet has, where a proxy would resolve them.
+
+    Raises:
+        RefusedError: ``refused-address``.
+    """
+    host = url.raw_host or ""
+    if url.host not in allow_hosts and host_address(host) is None and is_private_name(host):
+        raise RefusedError(DownloadStatus.REFUSED_ADDRESS, f"{host} is not a public name")
 
 
 def _refuse_private(address: Address, host: str) -> None:
@@ -133,13 +116,14 @@ class PublicResolver(AbstractResolver):
         """
         try:
             found = await self._inner.resolve(host, port, family)
-        except (OSError, UnicodeError) as error:
+            addresses = [ipaddress.ip_address(entry["host"]) for entry in found]
+        except (OSError, ValueError) as error:  # UnicodeError is one
             transient = isinstance(error, OSError) and error.errno == socket.EAI_AGAIN
             reason = f"{host}: {getattr(error, 'strerror', None) or error}"
             raise RefusedError(DownloadStatus.DNS_ERROR, reason, transient=transient) from None
         if host not in self._allowed:
-            for entry in found:
-                _refuse_private(ipaddress.ip_address(entry["host"]), host)
+            for address in addresses:
+                _refuse_private(address, host)
         return found
 
     async def close(self) -> None:

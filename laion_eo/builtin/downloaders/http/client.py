@@ -14,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from laion_eo.builtin.downloaders.http.addresses import PublicResolver, check_url
+from laion_eo.builtin.downloaders.http.crawler import Crawler
 from laion_eo.builtin.downloaders.http.options import HttpOptions
 from laion_eo.builtin.downloaders.http.rate_limits import RateLimits
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
@@ -82,18 +83,24 @@ class Client:
         options: The run's options.
         rate_limits: Those of all hosts.
         resolver: Who turns names into addresses; by default the system, public addresses alone.
+        crawler: Who asks, and by which way; by default directly, in the options' own words.
     """
 
     def __init__(
-        self, options: HttpOptions, rate_limits: RateLimits, resolver: PublicResolver | None = None
+        self,
+        options: HttpOptions,
+        rate_limits: RateLimits,
+        resolver: PublicResolver | None = None,
+        crawler: Crawler | None = None,
     ) -> None:
         self.options = options
+        self.crawler = crawler = crawler or Crawler(options.agent)
         self.rate_limits = rate_limits
         self._policy = RetryPolicy(options.retries + 1, FIRST_WAIT, options.max_wait, jitter=0.5)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # rate_limits has one; a second here could only deadlock with it
-                resolver=resolver or PublicResolver(options.allow_hosts),
+                resolver=resolver or PublicResolver(_reachable(options, crawler)),
                 ttl_dns_cache=DNS_TTL,
                 keepalive_timeout=KEEP_ALIVE,
                 ssl=_trust(options),
@@ -101,7 +108,7 @@ class Client:
             # The module `body` unpacks, and bounds what comes out.
             auto_decompress=False,
             headers={
-                "User-Agent": options.agent,
+                "User-Agent": crawler.agent,
                 "Accept": "image/*,*/*;q=0.5",
                 "Accept-Encoding": "identity",
             },
@@ -151,12 +158,16 @@ class Client:
             RefusedError: No answer, or it broke off while the block read it.
         """
         check_url(url, self.options.allow_hosts)
+        proxy = self.crawler.proxy_for(url, self.options.allow_hosts)
+        headers = self.crawler.proxy_headers if proxy else None
         async with AsyncExitStack() as stack:
             async with clock.paused():
                 await stack.enter_async_context(self.rate_limits.connection(url.host or ""))
             with self._explained(None):
                 answer = await stack.enter_async_context(
-                    self._session.get(url, allow_redirects=False)
+                    self._session.get(
+                        url, allow_redirects=False, proxy=proxy, proxy_headers=headers
+                    )
                 )
             wait = self.asked_wait(answer)
             if wait is not None:
@@ -192,6 +203,9 @@ class Client:
             raise RefusedError(DownloadStatus.TLS_ERROR, _name(error), code) from None
         except aiohttp.InvalidURL as error:
             raise RefusedError(DownloadStatus.BAD_URL, f"not a URL: {error}") from None
+        except aiohttp.ClientHttpProxyError as error:
+            reason = f"the proxy answered {error.status} {error.message}"
+            raise RefusedError(DownloadStatus.UNREACHABLE, reason) from None
         except aiohttp.ClientResponseError as error:
             raise RefusedError(DownloadStatus.BAD_ANSWER, _name(error), code) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -205,6 +219,12 @@ def _broken(error: Exception, code: int | None) -> RefusedError:
         isinstance(error, OSError) and error.errno in _TRANSIENT
     )
     return RefusedError(DownloadStatus.UNREACHABLE, _name(error), transient=transient)
+
+
+def _reachable(options: HttpOptions, crawler: Crawler) -> set[str]:
+    """Return the names that may stand for any address: the run's, and its proxy's."""
+    proxy = crawler.proxy and crawler.proxy.raw_host
+    return {*options.allow_hosts, *([proxy] if proxy else [])}
 
 
 def _name(error: Exception) -> str:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
+from laion_eo.addresses import host_address, written_host
 from laion_eo.component import ComponentConfig
-from laion_eo.config import RunPath
+from laion_eo.config import UNQUOTED, RunPath, Secret
+from laion_eo.contact import check_contact
 from laion_eo.images import MAX_PIXELS
 from laion_eo.version import __version__
 
-CONTACT = "https://huggingface.co/datasets/mikonvergence/LAION-EO"
+PURPOSE = "collects image-text pairs"
+"""What is said of a run that does not say what it is for."""
+MAX_PURPOSE = 100
+"""Characters of a purpose in the User-Agent."""
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
+Contact = Annotated[str, AfterValidator(lambda text: check_contact(text) if text else "")]
 Format = Literal["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "BMP"]
 
 
@@ -44,8 +53,15 @@ class HttpOptions(ComponentConfig):
             list is an error.
         block_list: Text file, one MD5 or SHA-256 in hex a line: URLs with such a digest are not
             fetched, content with one is not kept. An empty file blocks nothing.
-        user_agent: Who asks, and why; ``{contact}`` is replaced by the contact.
-        contact: Where the owner of a site can reach us: an address or a URL.
+        proxy: An http proxy that every request goes through but those to ``allow_hosts``:
+            ``http://host:port``, or ``{env = "HTTPS_PROXY"}``, which may hold a name and a
+            password. The proxy resolves the names then, so that it must keep private addresses
+            out itself: see docs/politeness.md. HTTP_PROXY and HTTPS_PROXY alone do nothing.
+        user_agent: Who asks, and why: it begins with our name in robots.txt. ``{purpose}`` is
+            what the run is for, ``{contact}`` the contact, which is appended where it is missing.
+        contact: Where the owner of a site can reach whoever runs this: an e-mail address or an
+            http(s) URL. Needed once a URL leaves this machine: without it here, the environment's
+            LAION_EO_CONTACT counts, or the one in the user's configuration file.
         robots_txt: Whether robots.txt is obeyed. A site that answers 429 or 5xx for it, or not at
             all, gives nothing, and is asked again a minute later; other codes mean no rules.
         x_robots_tag: Whether X-Robots-Tag (noai, noimageai, noindex, noimageindex) is obeyed.
@@ -72,12 +88,12 @@ class HttpOptions(ComponentConfig):
     ca_file: RunPath | None = None
     allow_list: RunPath | None = None
     block_list: RunPath | None = None
+    proxy: Annotated[Secret | str | None, AfterValidator(lambda value: _check_proxy(value))] = None
     user_agent: str = Field(
-        default=f"laion-eo/{__version__} (collects image-text pairs of Earth observation "
-        "for research; contact: {contact})",
-        pattern=r"^[!-~][ -~]*$",
+        default=f"laion-eo/{__version__} ({{purpose}}; +{{contact}})",
+        pattern=r"^[A-Za-z_-][ -~]*$",
     )
-    contact: str = Field(default=CONTACT, pattern=r"^[ -~]*$")
+    contact: Contact = ""
     robots_txt: bool = True
     x_robots_tag: bool = True
     tdm_reservation: bool = True
@@ -86,10 +102,73 @@ class HttpOptions(ComponentConfig):
 
     @property
     def agent(self) -> str:
-        """The User-Agent header."""
-        return self.user_agent.replace("{contact}", self.contact)
+        """The User-Agent header, of a run that does not say what it is for."""
+        return self.agent_for("", self.contact)
+
+    def agent_for(self, purpose: str, contact: str) -> str:
+        """Return the User-Agent header.
+
+        Args:
+            purpose: What the run is for; only what fits in a header is taken of it.
+            contact: Checked; ``""`` leaves it out.
+        """
+        text = self.user_agent
+        if "{contact}" not in text and contact:
+            text += " (+{contact})"
+        elif not contact:
+            text = text.replace("; +{contact}", "")
+        values = {"{purpose}": in_header(purpose) or PURPOSE, "{contact}": contact}
+        # In one go: what is filled in is not filled in again.
+        return re.sub(r"\{purpose\}|\{contact\}", lambda found: values[found[0]], text).strip()
 
     @property
     def token(self) -> str:
-        """The name by which robots.txt and X-Robots-Tag call us."""
-        return self.agent.partition("/")[0].partition(" ")[0].lower()
+        """The name by which robots.txt and X-Robots-Tag call us, as RFC 9309 writes names."""
+        found = re.match(r"[A-Za-z_-]+", self.user_agent)
+        return found[0].lower() if found else ""
+
+
+def in_header(text: str) -> str:
+    """Return a text as it may stand in a comment of a User-Agent: ASCII, bounded, on one line.
+
+    Examples:
+        >>> in_header("Flüsse (von oben); X-Evil: {contact}")
+        'Flusse von oben X-Evil: contact'
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return " ".join(re.sub(r"[^!-~]|[()\\<>\"{};]", " ", plain).split())[:MAX_PURPOSE].strip()
+
+
+def _check_proxy(value: Secret | str | None) -> Secret | str | None:
+    if not isinstance(value, str):
+        return value
+    try:
+        return check_proxy(value, secret=False)
+    except ValueError as error:
+        # Not an ordinary error, which quotes what was written: there may be a password in it.
+        raise PydanticCustomError(UNQUOTED, "{reason}", {"reason": str(error)}) from None
+
+
+def check_proxy(text: str, secret: bool) -> str:
+    """Return the URL of a proxy; ``http://`` may be missing where it comes from the environment.
+
+    Args:
+        text: Such as ``http://proxy.example.org:3128``.
+        secret: Whether the text is one: the message then leaves it out, and a name and a password
+            may be in it.
+
+    Raises:
+        ValueError: It is not the URL of an http proxy.
+    """
+    url = f"http://{text}" if secret and "://" not in text else text
+    try:
+        host = written_host(url) or ""
+        host_address(host)
+    except ValueError:
+        host = ""
+    rest = url.removeprefix("http://").rstrip("/")
+    if not host or not url.startswith("http://") or set("/?#") & set(rest):
+        raise ValueError("a proxy's URL was expected, http://host:port (no https, no socks)")
+    if "@" in rest and not secret:
+        raise ValueError('a password is not written here: proxy = {env = "HTTPS_PROXY"}')
+    return url

@@ -15,21 +15,21 @@ from laion_eo.builtin.downloaders.http.addresses import parse_url
 from laion_eo.builtin.downloaders.http.body import read_start
 from laion_eo.builtin.downloaders.http.client import REDIRECTS, Client, Clock
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
-from laion_eo.builtin.downloaders.http.robots import parse_robots
+from laion_eo.builtin.downloaders.http.robots import LIMIT, parse_robots
 from laion_eo.types import JSON, DownloadStatus
 
 REMEMBERED = 2048
 """Sites whose rules are kept in memory."""
 RULES_MEMORY = 2 * 2**20
 """Bytes of rules kept, as they were sent: parsed, hostile ones take 80 times as much."""
-RULES_BYTES = 500 * 1024
-"""What RFC 9309 wants of robots.txt to be read; the rest is ignored."""
+MAX_CRAWL_DELAY = 30.0
+"""Seconds: longer ones would let a single site hold up the end of a run for days."""
+RULES_BYTES = LIMIT
+"""What is read of each file of rules; the rest is ignored."""
 RULES_REDIRECTS = 5
 """What RFC 9309 wants to be followed at least."""
 FAILURE_SECONDS = 60.0
 """How long a site whose rules are unavailable is not asked again, for none of its URLs."""
-MAX_CRAWL_DELAY = 30.0
-"""Seconds: longer ones would let a single site hold up the end of a run for days."""
 
 
 @dataclass(frozen=True)
@@ -121,38 +121,39 @@ class SiteRules:
         return site
 
     async def _read_rules(self, origin: URL) -> _Site:
-        robots, delay, text, listed = None, 0.0, "", ""
+        robots, delay, body, listed = None, 0.0, b"", b""
         if self._options.robots_txt:
-            text = await self._client.retried(lambda: self._read_robots(origin))
-            robots = parse_robots(text, self._options.token)
+            body = await self._client.retried(lambda: self._read_robots(origin))
+            robots = parse_robots(body, self._options.token)
             delay = crawl_delay(robots, self._options.token)
         if self._options.tdm_reservation:
             listed = await self._read_tdm(origin, robots)
-        return _Site(robots, delay, parse_tdm(listed), len(text) + len(listed))
+        reserved = parse_tdm(listed.decode("utf-8-sig", "replace"))
+        return _Site(robots, delay, reserved, len(body) + len(listed))
 
-    async def _read_robots(self, origin: URL) -> str:
+    async def _read_robots(self, origin: URL) -> bytes:
         """Return the rules, none where there is no such file (RFC 9309, section 2.3.1).
 
         Raises:
             RefusedError: They cannot be read, so that everything is closed.
         """
-        code, text = await self._get(origin / "robots.txt")
+        code, body = await self._get(origin / "robots.txt")
         if code == 429 or code >= 500:
             reason = f"robots.txt cannot be read (HTTP {code}), so nothing may be fetched"
             raise RefusedError(DownloadStatus.ROBOTS_TXT, reason, transient=True)
-        return text
+        return body
 
-    async def _read_tdm(self, origin: URL, robots: Protego | None) -> str:
+    async def _read_tdm(self, origin: URL, robots: Protego | None) -> bytes:
         url = origin / ".well-known" / "tdmrep.json"
         if robots and not robots.can_fetch(str(url), self._options.token):
-            return ""
+            return b""
         try:
             return (await self._get(url))[1]
         except RefusedError:
-            return ""  # no word of a reservation; the image's own headers are still heard
+            return b""  # no word of a reservation; the image's own headers are still heard
 
-    async def _get(self, url: URL) -> tuple[int, str]:
-        """Return the code of a file of rules, and its text for 200; 404 for redirects without end.
+    async def _get(self, url: URL) -> tuple[int, bytes]:
+        """Return the code of a file of rules, and its bytes for 200; 404 for redirects without end.
 
         Raises:
             RefusedError: No answer.
@@ -161,9 +162,9 @@ class SiteRules:
         try:
             async with Clock(self._options.timeout) as clock:
                 while hops <= RULES_REDIRECTS:
-                    code, text, location = await self._ask(target, clock)
+                    code, body, location = await self._ask(target, clock)
                     if not location:
-                        return code, text
+                        return code, body
                     hops += 1
                     target = parse_url(location, target)
         except RefusedError as error:
@@ -173,15 +174,15 @@ class SiteRules:
             raise RefusedError(
                 DownloadStatus.ROBOTS_TXT, reason, transient=error.transient
             ) from None
-        return 404, ""
+        return 404, b""
 
-    async def _ask(self, url: URL, clock: Clock) -> tuple[int, str, str | None]:
-        """Return an answer's code, its text for 200, and where it redirects to."""
+    async def _ask(self, url: URL, clock: Clock) -> tuple[int, bytes, str | None]:
+        """Return an answer's code, its content for 200, and where it redirects to."""
         async with self._client.get(url, clock) as answer:
             if answer.status in REDIRECTS:
-                return answer.status, "", answer.headers.get("Location")
-            start = await read_start(answer, RULES_BYTES) if answer.status == 200 else b""
-            return answer.status, start.decode("utf-8-sig", "replace"), None
+                return answer.status, b"", answer.headers.get("Location")
+            start = await read_start(answer, RULES_BYTES + 1) if answer.status == 200 else b""
+            return answer.status, start, None
 
 
 def crawl_delay(robots: Protego, token: str) -> float:

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -29,6 +30,8 @@ from laion_eo.builtin.downloaders.http.rate_limits import RateLimits
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
 from laion_eo.builtin.hash_lists import HashList
 from laion_eo.component import Context
+from laion_eo.testing.spellings import NAMES, NOT_URLS, PUBLIC
+from laion_eo.testing.spellings import PRIVATE as PRIVATE_URLS
 from laion_eo.types import Download, DownloadStatus
 
 PRIVATE = (
@@ -37,7 +40,8 @@ PRIVATE = (
     "192.0.0.192", "::", "::1", "fe80::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1",
     "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2002:a9fe:a9fe::",
     "::127.0.0.1", "::ffff:0:127.0.0.1", "64:ff9b:1::a00:1", "fec0::1", "5f00::1",
-    "2001:0:808:808::",
+    "2001:0:808:808::", "2001:1::1", "2001:db8::1", "64:ff9b::a9fe:a9fe", "fe80::1%eth0",
+    "2606:4700::1111%eth0",
 )  # fmt: skip
 
 
@@ -62,6 +66,78 @@ def test_addresses_are_seen_however_they_are_written(url: str) -> None:
     with pytest.raises(RefusedError) as caught:
         check_url(URL(url), ())
     assert caught.value.status is DownloadStatus.REFUSED_ADDRESS
+
+
+def ending(url: str, base: str | None = None) -> DownloadStatus | str:
+    """Return how both checks of a URL end: a status, or the host that would be asked."""
+    try:
+        found = parse_url(url, URL(base) if base else None, 302)
+        check_url(found, ())
+    except RefusedError as refusal:
+        return refusal.status
+    return found.raw_host or ""
+
+
+@pytest.mark.parametrize("url", NOT_URLS, ids=ascii)
+def test_no_spelling_of_no_host_passes(url: str) -> None:
+    assert ending(url) is DownloadStatus.BAD_URL
+    # Relative to another URL some are paths on its host.
+    redirected = ending(url, "http://8.8.8.8/a/b")
+    assert redirected in (DownloadStatus.BAD_URL, DownloadStatus.REFUSED_ADDRESS, "8.8.8.8")
+
+
+@pytest.mark.parametrize("url", PRIVATE_URLS, ids=ascii)
+def test_no_spelling_of_a_private_address_passes(url: str) -> None:
+    assert ending(url) is DownloadStatus.REFUSED_ADDRESS
+    assert ending(url, "http://8.8.8.8/a/b") is DownloadStatus.REFUSED_ADDRESS
+    if "[" not in url:  # nor where the scheme is the redirecting page's
+        assert ending(url.partition(":")[2], "https://8.8.8.8/") is DownloadStatus.REFUSED_ADDRESS
+
+
+@pytest.mark.parametrize(("url", "host"), PUBLIC.items(), ids=ascii)
+def test_what_only_looks_odd_asks_the_host_it_names(url: str, host: str) -> None:
+    assert ending(url) == host
+    assert ending(url, "http://1.1.1.1/") == host
+
+
+@pytest.mark.parametrize("url", NAMES, ids=ascii)
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "169.254.169.254", "::ffff:10.0.0.1"])
+def test_no_name_of_a_private_address_is_resolved(url: str, address: str) -> None:
+    host = ending(url)
+    assert isinstance(host, str)
+    names = FakeNames({host: [address]})
+    with pytest.raises(RefusedError) as caught:
+        asyncio.run(PublicResolver((), names).resolve(host, 80))
+    assert caught.value.status is DownloadStatus.REFUSED_ADDRESS
+
+
+def test_one_private_address_among_public_ones_is_enough() -> None:
+    class Both(FakeNames):
+        async def resolve(self, *_: object) -> Any:
+            return [{"host": "8.8.8.8"}, {"host": "127.0.0.1"}]
+
+    with pytest.raises(RefusedError, match="stands for 127.0.0.1"):
+        asyncio.run(PublicResolver((), Both({})).resolve("evil.test"))
+
+
+def test_what_is_no_address_is_a_dns_error() -> None:
+    with pytest.raises(RefusedError) as caught:
+        asyncio.run(PublicResolver((), FakeNames({"x.test": ["no address"]})).resolve("x.test"))
+    assert caught.value.status is DownloadStatus.DNS_ERROR
+
+
+def test_every_spelling_ends_in_a_status_and_asks_nobody(server: HostileServer) -> None:
+    """Through the whole downloader, at the port of a server here, which nobody allowed."""
+    here = [url.replace("127.0.0.1/", f"127.0.0.1:{server.port}/") for url in PRIVATE_URLS]
+    here += [url.replace("7f.1/", f"7f.1:{server.port}/") for url in PRIVATE_URLS]
+    urls = [*dict.fromkeys((*NOT_URLS, *PRIVATE_URLS, *here))]
+    config = HttpDownloader.Config(retries=0, delay=0.0)
+    before = server.visits.total()
+    found = list(HttpDownloader(config, Context()).download(urls))
+    assert {got.url for got in found} == set(urls)
+    ends = {got.status for got in found}
+    assert ends == {DownloadStatus.BAD_URL, DownloadStatus.REFUSED_ADDRESS}
+    assert server.visits.total() == before
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_the_agent_says_who_and_why_and_gives_a_contact() -> None:
     agents = {agent for _, _, agent in served.diary}
     assert len(agents) == 1  # robots.txt is asked for under the same name
     assert "laion-eo/" in (agent := agents.pop())
-    assert "research" in agent
+    assert "collects image-text pairs" in agent
     assert "mailto:someone@example.org" in agent
 
 

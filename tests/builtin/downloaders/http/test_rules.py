@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from protego import Protego
 from sites import Answer, Loopback, Site, download, site
 from yarl import URL
 
@@ -18,6 +17,7 @@ from laion_eo.builtin.downloaders.http.client import Client
 from laion_eo.builtin.downloaders.http.options import HttpOptions
 from laion_eo.builtin.downloaders.http.rate_limits import RateLimits
 from laion_eo.builtin.downloaders.http.refusal import RefusedError
+from laion_eo.builtin.downloaders.http.robots import parse_robots
 from laion_eo.builtin.downloaders.http.rules import SiteRules, crawl_delay, matches, parse_tdm
 from laion_eo.types import DownloadStatus
 
@@ -30,6 +30,21 @@ def test_robots_txt_is_read_once_and_obeyed() -> None:
     assert got["/no/c.jpg"].status is DownloadStatus.ROBOTS_TXT
     assert served.paths().count("/robots.txt") == 1
     assert "/no/c.jpg" not in served.paths()
+
+
+@pytest.mark.parametrize(
+    ("agent", "status"),
+    [
+        ("laion-eo/2.1", DownloadStatus.ROBOTS_TXT),
+        ("laion-eo Foo", DownloadStatus.ROBOTS_TXT),
+        ("laion", DownloadStatus.OK),
+        ("laion-eoX", DownloadStatus.OK),
+    ],
+)
+def test_our_name_is_the_whole_token(agent: str, status: DownloadStatus) -> None:
+    text = f"User-agent: {agent}\nCrawl-delay: 0\nUser-agent: other\nDisallow: /\n"
+    with site({"/robots.txt": Answer(200, text.encode())}) as served:
+        assert download(served, ["/a.jpg"])["/a.jpg"].status is status
 
 
 def test_robots_txt_can_be_switched_off() -> None:
@@ -200,7 +215,7 @@ lines = st.one_of(
 @settings(deadline=None, derandomize=True)
 @given(st.lists(lines, max_size=12).map("\n".join), st.text(max_size=40))
 def test_any_robots_txt_can_be_read(text: str, path: str) -> None:
-    robots = Protego.parse("User-agent: *\n" + text)
+    robots = parse_robots("User-agent: *\n" + text, "laion-eo")
     assert 0.0 <= crawl_delay(robots, "laion-eo") <= rules.MAX_CRAWL_DELAY
     url = URL("http://a.test/") / path.lstrip("/") if path.strip("/.") else URL("http://a.test/")
     assert robots.can_fetch(str(url), "laion-eo") in (True, False)
