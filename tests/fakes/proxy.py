@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -39,15 +39,22 @@ class Proxy:
             writer.write(f"HTTP/1.1 {self.code} No\r\nContent-Length: 0\r\n\r\n".encode())
             return
         far, near = await asyncio.open_connection("127.0.0.1", self.target)
-        if method == "CONNECT":
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        else:
-            parts = urlsplit(target)
-            path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-            kept = [one for one in lines if not one.lower().startswith(("proxy-", "connection:"))]
-            head = "\r\n".join([f"{method} {path} HTTP/1.1", "Connection: close", *kept])
-            near.write(head.encode())
-        await asyncio.gather(_relay(reader, near), _relay(far, writer))
+        try:
+            if method == "CONNECT":
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                near.write(_to_origin(method, target, lines))
+            await asyncio.gather(_relay(reader, near), _relay(far, writer))
+        finally:
+            near.close()
+
+
+def _to_origin(method: str, target: str, lines: Sequence[str]) -> bytes:
+    """Return the head of a request as the web's own server wants it."""
+    parts = urlsplit(target)
+    path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+    kept = [one for one in lines if not one.lower().startswith(("proxy-", "connection:"))]
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Connection: close", *kept]).encode()
 
 
 async def _relay(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
