@@ -29,18 +29,18 @@ _UNSAFE = re.compile(r"[^!-~]|[()\\<>\"{}]")
 
 
 class NoContactError(ConfigError):
-    """A run would leave this machine, and nobody says who runs it."""
+    """A run would send requests to other machines, and nobody says who runs it."""
 
     def __init__(self, where: str) -> None:
         super().__init__(
-            f"{where} leaves this machine, so the owner of a site must be able to reach you: give "
-            'contact = "you@your.org" (an address or a URL) in [downloader], the environment '
-            f"variable {VARIABLE}, or contact in {config_file()}."
+            f"{where} sends requests to other machines, and the owners of sites must be able to "
+            'reach you: set contact = "you@your.org" (an e-mail address or a URL) in [downloader], the '
+            f"environment variable {VARIABLE}, or contact in {config_file()}."
         )
 
 
 def check_contact(text: str) -> str:
-    """Return a contact if a stranger could use it.
+    """Return a contact if the owner of a site could use it.
 
     Args:
         text: An e-mail address, with or without ``mailto:``, or an http(s) URL.

@@ -60,7 +60,7 @@ def at_a_terminal(answers: str, env: Mapping[str, str]) -> str:
 def test_it_is_asked_once_and_kept(home: Path) -> None:
     seen = at_a_terminal(f"me\nme@host\x01\n {MAIL}\n", os.environ)
     assert seen.count("working\n") == 2
-    assert "this test leaves this machine" in seen
+    assert "this test sends requests to other machines" in seen
     assert seen.count("Error: ") == 2  # what is none is asked for again
     assert f"Kept in {home}." in seen
     assert seen.endswith(f"done with {MAIL}\n")

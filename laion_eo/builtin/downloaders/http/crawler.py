@@ -114,7 +114,7 @@ def check_contact(crawler: Crawler, urls: Sequence[str], options: HttpOptions) -
         next((url for url in urls if leaves(url, options)), None) if crawler.anonymous else None
     )
     if outside is not None:
-        raise NoContactError(f"the downloader 'http': {outside[:100]!r}")
+        raise NoContactError(f"the downloader 'http' ({outside[:100]!r})")
 
 
 def say_ignored(crawler: Crawler, urls: Sequence[str], options: HttpOptions) -> bool:

@@ -53,7 +53,7 @@ class HttpDownloader(Downloader):
         options = self.config
         here = options.allow_files or any(map(is_this_machine, options.allow_hosts))
         if self._crawler.anonymous and not here:
-            raise NoContactError("the downloader 'http', which may ask nothing on this machine,")
+            raise NoContactError("the downloader 'http'")
 
     def identity(self) -> JSON:
         """Return the names, sizes and times of the lists' files.
@@ -77,7 +77,8 @@ class HttpDownloader(Downloader):
         politeness |= {"delay": options.delay, "per_host": options.per_host}
         lists = {"allow_list": options.allow_list, "block_list": options.block_list}
         return {
-            "user_agent": self._crawler.agent,
+            # Cards show the facts: a contact that the run file does not state stays the user's own.
+            "user_agent": options.agent_for(self.context.purpose, options.contact),
             "proxy": self._crawler.way,
             "politeness": politeness,
             "lists": {name: path and str(path) for name, path in lists.items()},

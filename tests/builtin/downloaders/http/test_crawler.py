@@ -177,7 +177,7 @@ def test_the_token_of_the_default_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "accepted"),
     [
         ({}, False),
         ({"allow_hosts": ["pool.example.org"]}, False),
@@ -188,14 +188,27 @@ def test_the_token_of_the_default_stays() -> None:
     ],
 )
 def test_a_run_that_can_only_leave_this_machine_is_told_before_any_work(
-    options: dict[str, JSON], told: bool
+    options: dict[str, JSON], accepted: bool
 ) -> None:
     one = HttpDownloader(HttpDownloader.Config.model_validate(options), Context())
-    if told:
+    if accepted:
         one.check()
     else:
         with pytest.raises(NoContactError, match="LAION_EO_CONTACT"):
             one.check()
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_card_shows_only_a_contact_that_the_run_file_states(
+    stated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, MAIL)
+    one = downloader(**({"contact": MAIL} if stated else {}))
+    with site() as served:
+        [got] = one.download([f"http://127.0.0.1:{served.port}/a.jpg"])
+    assert got.status is DownloadStatus.OK
+    assert all(MAIL in agent for _, _, agent in served.diary)
+    assert (MAIL in one.facts()["user_agent"]) is stated
 
 
 # By which way.

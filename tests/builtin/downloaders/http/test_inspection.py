@@ -150,7 +150,7 @@ sizes = st.lists(st.integers(1, 2 * HEADER), max_size=3)
 
 @SETTINGS
 @given(st.binary(max_size=300), sizes)
-def test_random_bytes_are_refused(content: bytes, peeks: list[int]) -> None:
+def test_random_bytes_end_as_documented(content: bytes, peeks: list[int]) -> None:
     ends_as_documented(content, peeks)
 
 
