@@ -132,6 +132,7 @@ def check_links(
     # The parts are named after the links: those of a check of other links are never resumed.
     links = fingerprint([asdict(row) for row in listed.values()])
     parts = path.with_name(f".{path.name}.{links}.parts")
+    fetcher.check()
     parts.mkdir(parents=True, exist_ok=True)
     fetcher.setup()
     try:

@@ -87,7 +87,8 @@ def index(
         downloader: As a run file's ``[downloader]`` table; http by default.
 
     Raises:
-        ConfigError: The embedder or the downloader is misconfigured.
+        ConfigError: The embedder or the downloader is misconfigured, or lacks a package, weights or
+            a contact.
         DataError: The pool has no images, its table is unusable, or ``out`` holds other files.
     """
     registry = registry or Registry.discover()
@@ -99,6 +100,7 @@ def index(
     with naming_culprits(registry), ExitStack() as stack:
         model = registry.build(Embedder, embedder or {"use": "open-clip"}, "index", context)
         fetch = registry.build(Downloader, downloader or {"use": "http"}, "index", context)
+        model.check()
         source = open_source(Path(pool), lambda: _ready(fetch, stack))
         listed = source.entries()  # before the model is loaded: an empty pool needs none
         prefix = url_prefix or f"{Path(pool).resolve().as_uri()}/"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -229,3 +231,11 @@ def test_command_says_what_to_do_next(
     assert f"{out}: 9 images embedded with colours-1." in result.output
     assert "1 could not be read" in result.output
     assert f'use = "exact-scan", pool = "{out}"' in result.output
+
+
+def test_a_missing_package_is_named_before_the_pool_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    with pytest.raises(ConfigError, match=re.escape("pip install 'laion-eo[clip]'")):
+        index(tmp_path / "no such pool", tmp_path / "out")
