@@ -34,8 +34,8 @@ class NoContactError(ConfigError):
     def __init__(self, where: str) -> None:
         super().__init__(
             f"{where} sends requests to other machines, and the owners of sites must be able to "
-            'reach you: set contact = "you@your.org" (an e-mail address or a URL) in [downloader], the '
-            f"environment variable {VARIABLE}, or contact in {config_file()}."
+            'reach you: set contact = "you@your.org" (an e-mail address or a URL) in [downloader], '
+            f"the environment variable {VARIABLE}, or contact in {config_file()}."
         )
 
 
