@@ -42,6 +42,11 @@ class _Server:
         self.ready.set()
         async with server:
             await self.stop.wait()
+            server.close()
+            # What was accepted last gets its turn: a task cancelled before its first step could not
+            # close its connection.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
                 task.cancel()
 
