@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from laion_eo.dataset.links import check_links
     from laion_eo.dataset.loading import load_dataset
     from laion_eo.dataset.pull import pull
-    from laion_eo.dataset.release import release
+    from laion_eo.integrity.release import release
     from laion_eo.pipeline import plan, run
     from laion_eo.pools import index
 
@@ -25,7 +25,7 @@ _LAZY = {
     "load_dataset": "laion_eo.dataset.loading",
     "plan": "laion_eo.pipeline",
     "pull": "laion_eo.dataset.pull",
-    "release": "laion_eo.dataset.release",
+    "release": "laion_eo.integrity.release",
     "run": "laion_eo.pipeline",
 }
 __all__ = [

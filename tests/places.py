@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from fakes.hub_state import LoopbackHub
 from made import MakeRun, client_env
 
-from laion_eo.dataset.release import release
+from laion_eo.integrity.release import release
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = """

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from fakes.hub_state import LoopbackHub
 
-from laion_eo.dataset.release import release
 from laion_eo.hub.cards import CardHead, split_card
 from laion_eo.hub.releasing import Published
+from laion_eo.integrity.release import release
 from laion_eo.types import JSON
 
 REPO = "org/laion_eo"

@@ -39,8 +39,8 @@ def command(run: Path, repo: str, config: str | None, dry_run: bool, **options: 
       laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --dry-run
       laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --tag v1.0.0 --public
     """  # noqa: D301 - click wants the backspace itself
-    from laion_eo.dataset.release import release
     from laion_eo.hub.releasing import HubPlan
+    from laion_eo.integrity.release import release
 
     done = release(run, repo, config, dry_run=dry_run, **options)
     if isinstance(done, HubPlan):

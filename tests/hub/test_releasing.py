@@ -5,10 +5,10 @@ from fakes.hub_state import LoopbackHub
 from made import MakeRun
 from releases import REPO, files, head, publish
 
-from laion_eo.dataset.release import release
 from laion_eo.errors import ConfigError
 from laion_eo.hub.cards import CardHead, split_card
 from laion_eo.hub.releasing import HubPlan
+from laion_eo.integrity.release import release
 
 
 def rows(card: CardHead) -> dict[str, int]:

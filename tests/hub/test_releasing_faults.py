@@ -11,8 +11,8 @@ from fakes.hub_state import Fault, LoopbackHub
 from made import MakeRun
 from releases import REPO, files, head, publish
 
-from laion_eo.dataset.release import release
 from laion_eo.errors import ConfigError, LaionEOError, RunError
+from laion_eo.integrity.release import release
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from releases import REPO
 from laion_eo.builtin.publishers.hf_hub import HfHub
 from laion_eo.component import Context
 from laion_eo.config import validate
-from laion_eo.dataset.release import find_release
 from laion_eo.errors import ConfigError
+from laion_eo.integrity.release import find_release
 from laion_eo.pipeline import run
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
