@@ -72,5 +72,5 @@ def test_a_damaged_line_of_a_journal_vouches_for_nothing(line: int, records: Rec
     lines = path.read_bytes().splitlines(keepends=True)
     lines[line] = lines[line].replace(b"a", b"b", 1)
     path.write_bytes(b"".join(lines))
-    left = [file.path[13:18] for file in records.finished_of(WORK)]
+    left = [file.path[12:17] for file in records.finished_of(WORK)]
     assert left == [[], ["00001"], ["00000"]][line]
