@@ -21,7 +21,7 @@ def test_an_image_is_what_its_name_says(tmp_path: Path) -> None:
     assert images.is_sound(name, 8)
     assert not images.is_sound(name, 9)
     (tmp_path / name).write_bytes(b"AN IMAGE")
-    assert not images.is_sound(name, 8)
+    assert not StoredImages(tmp_path).is_sound(name, 8)
     (tmp_path / name).unlink()
     assert not images.is_sound(name, 8)
 
