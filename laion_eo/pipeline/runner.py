@@ -261,13 +261,13 @@ class Runner:
         self, stage: ShapedStage, work: Work
     ) -> tuple[dict[str, int], tuple[FileRecord, ...]]:
         """Make the parts of a stage's table that are not there yet, and count what it holds."""
+        self.session.note(work)
         done, total = self.done_parts(stage), _total(stage)
         logger.info(
             "%s: %s", stage.name, f"resumes, {len(done)} of {total} done" if done else "starts"
         )
         finished = len(done)
         self._progress(finished, total)
-        self.session.note(work)
         for index, table in self._parts(stage, done):
             self.session.note(work)
             self.run_dir.write_part(work, index, table)
