@@ -107,7 +107,8 @@ def private_patterns(run: Path, manifest: Manifest) -> list[str]:
             secrets.update(_CREDENTIALS.findall(text))
         secrets.update(os.environ.get(name, "") for name in _references(said))
     # A path of this machine is none where it is the end of a longer one, or a part of a URL.
-    found = [rf"(?:^|[^\w/.~%-]){re.escape(path)}(?:$|\W)" for path in paths if len(path) > 3]
+    ends = [path.rstrip("/\\") for path in paths]
+    found = [rf"(?:^|[^\w/.~%-]){re.escape(path)}(?:$|\W)" for path in ends if len(path) > 3]
     return sorted([*found, *(re.escape(text) for text in secrets if len(text) > 3)])
 
 

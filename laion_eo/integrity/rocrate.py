@@ -95,6 +95,9 @@ class _Crate:
             self._add_file(file, folder)
         actions = [self._add_stage(*stage) for stage in manifest.stages.items()]
         self.crate.root_dataset["mentions"] = actions
+        for entity in self.crate.get_entities():  # a list of one is written as that one
+            said = entity.properties()
+            said |= {k: v[0] for k, v in said.items() if isinstance(v, list) and len(v) == 1}
 
     def _entity(self, id_: str, type_: str, **properties: JSON) -> JSON:
         """Add an entity that is no file, unless it is there."""
@@ -177,7 +180,7 @@ class _Crate:
         action: dict[str, JSON] = {
             "name": f"{name}: a stage of laion-eo",
             "description": f"{_counted(stage)}. {_where(stage.made_by)}".strip(),
-            "actionStatus": {"@id": COMPLETED},
+            "actionStatus": COMPLETED,
         }
         if stage.made_by:
             action["startTime"] = stage.made_by[0].started.isoformat()
@@ -236,10 +239,12 @@ class _Crate:
         )
 
     def _package(self, distribution: str) -> JSON:
-        """Add a package; its name and version are separated by a space."""
+        """Add a package, by its name and, after a space, its version, if it has one."""
         name, _, version = distribution.rpartition(" ")
-        named = {"name": name, "softwareVersion": version} if name else {"name": version}
-        return self._entity(f"#package-{_slug(distribution)}", "SoftwareApplication", **named)
+        if not name or not version[:1].isdigit():
+            name, version = distribution, ""
+        id_ = f"#package-{_slug(distribution)}"
+        return self._entity(id_, "SoftwareApplication", name=name, softwareVersion=version)
 
 
 def _plugins(maker: Maker) -> list[str]:
