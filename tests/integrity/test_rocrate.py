@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 
 from laion_eo.errors import ConfigError, DataError
@@ -295,11 +296,10 @@ CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 
 def packaged_context(cache: Path) -> None:
     """Put the context that the package rocrate holds, of a later version, where 1.1's is sought."""
-    requests = pytest.importorskip("requests")
     requests_cache = pytest.importorskip("requests_cache")
     content = json.dumps(pytest.importorskip("rocrate.vocabs").RO_CRATE).encode()
 
-    class Packaged(requests.adapters.HTTPAdapter):  # type: ignore[misc]
+    class Packaged(HTTPAdapter):
         def send(self, request: Any, **_: object) -> Any:
             about = {"Content-Type": "application/ld+json"}
             body = HTTPResponse(

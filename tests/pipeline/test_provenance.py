@@ -336,7 +336,7 @@ def test_other_versions_are_told_of_in_one_line(
     upgrade.to("0.9.0", "2.4.0")
     for call in (plan, run):
         caplog.clear()
-        call(run_data, folder, STRICT, registry)  # type: ignore[operator]
+        call(run_data, folder, STRICT, registry)
         told = [line.message for line in caplog.records if "other versions" in line.message]
         assert told == [
             f"made by other versions, and kept: {', '.join(TABLES)} by laion-eo 0.8.0, torch "
