@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from laion_eo.dataset.links import check_links
     from laion_eo.dataset.loading import load_dataset
     from laion_eo.dataset.pull import pull
+    from laion_eo.integrity.export import export
     from laion_eo.integrity.release import release
     from laion_eo.pipeline import plan, run
     from laion_eo.pools import index
 
 _LAZY = {
     "check_links": "laion_eo.dataset.links",
+    "export": "laion_eo.integrity.export",
     "index": "laion_eo.pools",
     "load_dataset": "laion_eo.dataset.loading",
     "plan": "laion_eo.pipeline",
@@ -31,6 +33,7 @@ _LAZY = {
 __all__ = [
     "__version__",
     "check_links",
+    "export",
     "index",
     "load_dataset",
     "plan",

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "Run or resume the extraction that a run file describes.",
     "plan": "Show what a run would do: stages, rows, bytes, time.",
     "index": "Embed images into a pool that runs can search.",
+    "export": "Export a run with its provenance, as an RO-Crate.",
     "release": "Release a run's dataset to the Hugging Face Hub.",
     "pull": "Fetch a release, so that load_dataset finds it by its bare name.",
     "check-links": "Check which of a dataset's links are still alive.",
