@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 from rich.console import Console
 
-from laion_eo.cli.console import output_console
-from laion_eo.cli.summary import print_downloads, print_drops
+from laion_eo.cli.output.console import output_console
+from laion_eo.cli.output.summary import print_downloads, print_drops
 from laion_eo.pipeline.manifest import StageRecord
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.schema import DOWNLOADS, VERDICTS

@@ -1,0 +1,138 @@
+"""The tables of a run, whichever of them are complete, and what the run file said."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from laion_eo.config import Choice, RunConfig
+from laion_eo.errors import ConfigError, DataError
+from laion_eo.integrity.tables import shortened
+from laion_eo.integrity.verify import kind_of
+from laion_eo.pipeline.manifest import Manifest, StageRecord
+from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pipeline.stages import STAGES, Publishing
+from laion_eo.registry import BUILTIN
+
+STEPS = (*(stage.name for stage in STAGES), Publishing.name)
+"""The steps of a run, in their order."""
+
+
+class StageTables:
+    """Reads the complete tables of a run directory, a part at a time; each file is checked first.
+
+    Args:
+        run: The run directory.
+
+    Raises:
+        ConfigError: It is none.
+    """
+
+    def __init__(self, run: Path) -> None:
+        if kind_of(run) != "run":
+            raise ConfigError(f"{run}: no run directory; `laion-eo run` makes one.")
+        self.run = run
+        self._records = RunDir(run).records(STEPS)
+        self._checked: set[Path] = set()
+
+    def has(self, step: str) -> bool:
+        """Tell whether a step is complete."""
+        return step in self._records
+
+    def record(self, step: str) -> StageRecord | None:
+        """Return the record of a complete step."""
+        return self._records.get(step)
+
+    def parts(self, stage: str) -> list[Path]:
+        """Return the files of a complete stage, in order."""
+        return RunDir(self.run).parts(stage, self._records[stage].fingerprint)
+
+    def dataset_files(self) -> list[Path]:
+        """Return the Parquet files of the dataset, in order."""
+        return sorted((self.run / Publishing.name).glob("*/train-*.parquet"))
+
+    def where(
+        self, stage: str, column: str, values: Sequence[object], columns: list[str] | None = None
+    ) -> pa.Table:
+        """Return the rows of a stage that have one of some values.
+
+        Args:
+            stage: A complete stage.
+            column: The column to look in.
+            values: What to look for.
+            columns: What to return; all columns by default.
+
+        Raises:
+            DataError: A file of the stage is gone or damaged.
+        """
+        found = []
+        for path in self.parts(stage):
+            wanted = None if columns is None else list(dict.fromkeys([*columns, column]))
+            table = self.read(path, wanted)
+            value_set = pa.array(values, table.schema.field(column).type)
+            found.append(table.filter(pc.is_in(table[column], value_set=value_set)))
+        return pa.concat_tables(found)
+
+    def all(self, stage: str, columns: list[str]) -> pa.Table:
+        """Return some columns of a complete stage.
+
+        Raises:
+            DataError: A file of the stage is gone or damaged.
+        """
+        return pa.concat_tables([self.read(path, columns) for path in self.parts(stage)])
+
+    def read(self, path: Path, columns: list[str] | None) -> pa.Table:
+        """Return some columns of a file.
+
+        Raises:
+            DataError: It is gone or damaged.
+        """
+        try:
+            with pq.ParquetFile(path) as file:
+                return file.read(columns=columns)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            fault = f"it is damaged: {shortened(error)}"
+        raise DataError(f"{path}: {fault}; `laion-eo verify {self.run}` says what else is.")
+
+    def filters(self) -> tuple[Choice, ...]:
+        """Return the filters that made the verdicts, with all their options.
+
+        Raises:
+            DataError: The run's own files do not say so.
+        """
+        return self._made_with.filters
+
+    def built_in_filters(self) -> frozenset[str]:
+        """Return the names of the filters that are laion-eo's own."""
+        names = frozenset(choice.use for choice in self.filters())
+        if self._manifest is None:
+            return names
+        owners = self._manifest.components.get("filter", {})
+        return frozenset(n for n in names if n not in owners or owners[n].plugin == BUILTIN)
+
+    @cached_property
+    def _manifest(self) -> Manifest | None:
+        """The manifest of the session that made the verdicts; ``None`` before a run has ended."""
+        try:
+            manifest = Manifest.load(self.run)
+        except DataError:
+            return None
+        verdicts, there = manifest.stages.get("verdicts"), self.record("verdicts")
+        same = verdicts and there and verdicts.fingerprint == there.fingerprint
+        return manifest if same else None
+
+    @cached_property
+    def _made_with(self) -> RunConfig:
+        if self._manifest is not None:
+            return self._manifest.resolved
+        path = self.run / "run.toml"
+        try:
+            return RunConfig.model_validate(tomllib.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(f"{path}: it is damaged: {shortened(error)}") from None
