@@ -15,7 +15,8 @@ from laion_eo.config import Choice
 from laion_eo.errors import ConfigError, did_you_mean
 from laion_eo.integrity.explanation import Explanation, Fetched, Hit, Row, Story, Value
 from laion_eo.integrity.judgements import DUPLICATES, judgements, kept_copy
-from laion_eo.integrity.stage_tables import STEPS, StageTables
+from laion_eo.integrity.run_records import NAMES
+from laion_eo.integrity.stage_tables import StageTables
 from laion_eo.schema import DOWNLOAD_STATUSES, SCORES_FIXED
 
 BEST = 5
@@ -39,8 +40,8 @@ def explain(run: str | Path, what: int | str) -> Explanation:
     """
     tables = StageTables(Path(run))
     asked = str(what).strip()
-    finished = tuple(step for step in STEPS if tables.has(step))
-    unfinished = tuple(step for step in STEPS if step not in finished)
+    finished = tuple(step for step in NAMES if tables.has(step))
+    unfinished = tuple(step for step in NAMES if step not in finished)
     if "neighbors" not in finished:
         raise ConfigError(
             f"{run}: its search is not complete, so nothing is known of an image yet."
@@ -74,7 +75,7 @@ def _unknown(tables: StageTables, asked: str, is_number: bool) -> str:
         hint = did_you_mean(asked, map(str, near))
         return f"no anchor found the image {asked} among its nearest.{hint}"
     if not tables.has("candidates"):
-        return f"its candidates are not complete, so no URL is known yet: ask for an id, not {asked!r}."
+        return f"no URL is known before the candidates are complete: ask for an id, not {asked!r}."
     known = pc.unique(tables.all("candidates", ["url"])["url"].drop_null()).to_pylist()
     hint = did_you_mean(asked, _likely(asked, known))
     return f"no candidate has the URL {asked!r}, and an id is a number.{hint}"
@@ -207,11 +208,11 @@ class _Teller:
         """Return where the image is in the dataset."""
         if not self._tables.has("dataset"):
             return None
-        for path in self._tables.dataset_files():
-            ids = self._tables.read(path, ["id"])["id"]
+        for file in self._tables.parts("dataset"):
+            ids = self._tables.read(file, ["id"])["id"]
             place = pc.index(ids, pa.scalar(number, pa.int64())).as_py()
             if place >= 0:
-                return Row(path.relative_to(self._tables.run).as_posix(), place)
+                return Row(file.path, place)
         return None
 
 

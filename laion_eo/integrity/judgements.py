@@ -22,8 +22,8 @@ def judgements(
 ) -> tuple[Judgement, ...]:
     """Return what each filter did with a row, in their order.
 
-    The table of verdicts names the filter that dropped a row. So those before it have passed it, and
-    those behind it never saw it; of these the thresholds say how it would have been.
+    The table of verdicts names the filter that dropped a row. So those before it have passed it,
+    and those behind it never saw it; of these the thresholds say how it would have been.
 
     Args:
         chain: The run's filters.
@@ -91,14 +91,16 @@ def _limits(
     choice: Choice, facts: Mapping[str, JsonValue], row: Mapping[str, object]
 ) -> tuple[Limit, ...]:
     """Return the thresholds of a built-in filter beside the values of a row."""
-    found = []
+    thresholds: dict[str, object] = {}
     if choice.use == "min-size":
-        for column in ("width", "height"):
-            found.append(_limit(column, choice.options.get(column), row))
+        thresholds = {column: choice.options.get(column) for column in ("width", "height")}
     elif choice.use == "similarity-threshold":
-        for column, fact in facts.items():
-            threshold = fact.get("threshold") if isinstance(fact, dict) else None
-            found.append(_limit(column, threshold, row))
+        thresholds = {
+            column: fact.get("threshold")
+            for column, fact in facts.items()
+            if isinstance(fact, dict)
+        }
+    found = (_limit(column, threshold, row) for column, threshold in thresholds.items())
     return tuple(limit for limit in found if limit is not None)
 
 

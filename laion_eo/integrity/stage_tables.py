@@ -13,15 +13,13 @@ import pyarrow.parquet as pq
 
 from laion_eo.config import Choice, RunConfig
 from laion_eo.errors import ConfigError, DataError
+from laion_eo.file_record import FileRecord
+from laion_eo.integrity.run_records import NAMES
 from laion_eo.integrity.tables import shortened
 from laion_eo.integrity.verify import kind_of
 from laion_eo.pipeline.manifest import Manifest, StageRecord
 from laion_eo.pipeline.run_dir import RunDir
-from laion_eo.pipeline.stages import STAGES, Publishing
 from laion_eo.registry import BUILTIN
-
-STEPS = (*(stage.name for stage in STAGES), Publishing.name)
-"""The steps of a run, in their order."""
 
 
 class StageTables:
@@ -38,8 +36,8 @@ class StageTables:
         if kind_of(run) != "run":
             raise ConfigError(f"{run}: no run directory; `laion-eo run` makes one.")
         self.run = run
-        self._records = RunDir(run).records(STEPS)
-        self._checked: set[Path] = set()
+        self._run_dir = RunDir(run)
+        self._records = self._run_dir.all_records(NAMES)
 
     def has(self, step: str) -> bool:
         """Tell whether a step is complete."""
@@ -49,13 +47,10 @@ class StageTables:
         """Return the record of a complete step."""
         return self._records.get(step)
 
-    def parts(self, stage: str) -> list[Path]:
-        """Return the files of a complete stage, in order."""
-        return RunDir(self.run).parts(stage, self._records[stage].fingerprint)
-
-    def dataset_files(self) -> list[Path]:
-        """Return the Parquet files of the dataset, in order."""
-        return sorted((self.run / Publishing.name).glob("*/train-*.parquet"))
+    def parts(self, step: str) -> list[FileRecord]:
+        """Return the Parquet files of a complete step, in order."""
+        files = sorted(self._records[step].files, key=lambda file: file.path)
+        return [file for file in files if file.path.endswith(".parquet")]
 
     def where(
         self, stage: str, column: str, values: Sequence[object], columns: list[str] | None = None
@@ -72,9 +67,9 @@ class StageTables:
             DataError: A file of the stage is gone or damaged.
         """
         found = []
-        for path in self.parts(stage):
+        for file in self.parts(stage):
             wanted = None if columns is None else list(dict.fromkeys([*columns, column]))
-            table = self.read(path, wanted)
+            table = self.read(file, wanted)
             value_set = pa.array(values, table.schema.field(column).type)
             found.append(table.filter(pc.is_in(table[column], value_set=value_set)))
         return pa.concat_tables(found)
@@ -85,20 +80,23 @@ class StageTables:
         Raises:
             DataError: A file of the stage is gone or damaged.
         """
-        return pa.concat_tables([self.read(path, columns) for path in self.parts(stage)])
+        return pa.concat_tables([self.read(file, columns) for file in self.parts(stage)])
 
-    def read(self, path: Path, columns: list[str] | None) -> pa.Table:
-        """Return some columns of a file.
+    def read(self, file: FileRecord, columns: list[str] | None) -> pa.Table:
+        """Read some columns of a file that is as it was written.
 
         Raises:
             DataError: It is gone or damaged.
         """
+        path = self.run / file.path
+        fault = self._run_dir.fault(file)
         try:
-            with pq.ParquetFile(path) as file:
-                return file.read(columns=columns)
+            if fault is None:
+                with pq.ParquetFile(path) as parquet:
+                    return parquet.read(columns=columns)
         except (pa.ArrowException, OSError, ValueError) as error:
             fault = f"it is damaged: {shortened(error)}"
-        raise DataError(f"{path}: {fault}; `laion-eo verify {self.run}` says what else is.")
+        raise DataError(f"{path}: {fault}; `laion-eo verify {self.run}` says what else is wrong.")
 
     def filters(self) -> tuple[Choice, ...]:
         """Return the filters that made the verdicts, with all their options.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,6 +13,7 @@ from laion_eo.errors import ConfigError, RunError
 from laion_eo.hub.cards import CARD
 from laion_eo.integrity.dataset_checks import check_dataset
 from laion_eo.integrity.findings import Findings, KindOfFolder, Progress, Verification
+from laion_eo.integrity.run_checks import check_run
 from laion_eo.integrity.walking import size_of
 
 LOCK = ".lock"
@@ -42,8 +44,13 @@ def verify(
     folder = Path(path)
     kind = kind_of(folder)
     findings = Findings(folder, thorough, progress, size_of(folder))
-    if kind == "dataset":
+    if kind == "run":
+        with at_rest(folder):
+            check_run(findings)
+    elif kind == "dataset":
         check_dataset(findings, folder)
+    else:
+        _check_pool(findings)
     return findings.result(kind)
 
 
@@ -65,6 +72,14 @@ def kind_of(folder: Path) -> KindOfFolder:
     inside = [name for name in ("dataset", "pool") if (folder / name).is_dir()]
     hint = f" Did you mean {folder / inside[0]}?" if inside else ""
     raise ConfigError(f"{folder}: neither a run directory, nor a dataset, nor a pool.{hint}")
+
+
+def _check_pool(findings: Findings) -> None:
+    """Check a pool against what `laion-eo index` recorded of it."""
+    faults = import_module("laion_eo.pools.checking").pool_faults
+    for line in faults(findings.root, thorough=findings.thorough):
+        where, _, what = line.partition(": ")
+        findings.fault(where, what)
 
 
 @contextmanager
