@@ -11,9 +11,9 @@ from filelock import FileLock, Timeout
 
 from laion_eo.errors import ConfigError, RunError
 from laion_eo.hub.cards import CARD
-from laion_eo.integrity.dataset_checks import check_dataset
+from laion_eo.integrity.datasets.checks import check_dataset
 from laion_eo.integrity.findings import Findings, KindOfFolder, Progress, Verification
-from laion_eo.integrity.run_checks import check_run
+from laion_eo.integrity.runs.checks import check_run
 from laion_eo.integrity.walking import size_of
 
 LOCK = ".lock"

@@ -22,7 +22,7 @@ def output_console() -> Console:
 def visible(text: str) -> str:
     r"""Return foreign text as a terminal may show it: what controls one is written out.
 
-    Line ends, escape sequences, marks that turn the direction of writing, and half characters become
+    Line ends, escape sequences, marks that turn the direction of text, and half characters become
     ``\n``, ``\x1b``, ``\u202e`` and ``\ud800``.
     """
     if text.isprintable():

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from laion_eo.cli.output.console import visible
-from laion_eo.integrity.explanation import Explanation, Fetched, Hit, Judgement, Limit, Story
+from laion_eo.integrity.stories.explanation import (
+    Explanation,
+    Fetched,
+    Hit,
+    Judgement,
+    Limit,
+    Story,
+)
 
 LABEL = 12
 """Width of the labels."""

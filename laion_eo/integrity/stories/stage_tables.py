@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from laion_eo.config import Choice, RunConfig
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.file_record import FileRecord
-from laion_eo.integrity.run_records import NAMES
+from laion_eo.integrity.runs.records import NAMES
 from laion_eo.integrity.tables import shortened
 from laion_eo.integrity.verify import kind_of
 from laion_eo.pipeline.manifest import Manifest, StageRecord

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
 from laion_eo.config import Choice
-from laion_eo.integrity.explanation import Judgement, Limit
+from laion_eo.integrity.stories.explanation import Judgement, Limit
 
 Facts = Mapping[str, Mapping[str, JsonValue]]
 DUPLICATES = "duplicates"
-_KEPT_ID = re.compile(r"\bid (\d+)$")
 
 
 def judgements(
@@ -52,12 +50,6 @@ def judgements(
         else:
             found.append(Judgement(label, "not reached", "", seen))
     return tuple(found)
-
-
-def kept_copy(reason: str | None) -> int | None:
-    """Return the id that the reason of a duplicate names: that of the copy which was kept."""
-    found = _KEPT_ID.search(reason or "")
-    return int(found[1]) if found else None
 
 
 def _labels(chain: Sequence[Choice]) -> list[str]:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from laion_eo.builtin.filters.duplicates import GROUPS, Duplicates
 from laion_eo.integrity.findings import Findings
-from laion_eo.integrity.judgements import kept_copy
-from laion_eo.integrity.run_records import Recorded
+from laion_eo.integrity.runs.records import Recorded
 from laion_eo.integrity.tables import read_whole
 from laion_eo.registry import BUILTIN
+
+_KEPT_ID = re.compile(r"\bid (\d+)$")
+
+
+def kept_copy(reason: str | None) -> int | None:
+    """Return the id that the reason of a duplicate names: that of the copy which was kept."""
+    found = _KEPT_ID.search(reason or "")
+    return int(found[1]) if found else None
 
 
 def check_groups(findings: Findings, verdicts: pa.Table | None, recorded: Recorded) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from laion_eo.hub.cards import CARD, CROISSANT
 from laion_eo.hub.releasing import FIGURES
-from laion_eo.integrity.card_checks import check_card, read_card
-from laion_eo.integrity.croissant_checks import check_croissant
+from laion_eo.integrity.datasets.card import check_card, read_card
+from laion_eo.integrity.datasets.croissant import check_croissant
+from laion_eo.integrity.datasets.published import Published
+from laion_eo.integrity.datasets.values import value_faults
 from laion_eo.integrity.findings import Findings
-from laion_eo.integrity.published import Published
 from laion_eo.integrity.tables import read_whole, twice
-from laion_eo.integrity.values import value_faults
 from laion_eo.integrity.walking import is_link, plain_files
 from laion_eo.schema import PUBLISHED
 

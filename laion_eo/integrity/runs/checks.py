@@ -11,17 +11,17 @@ import pyarrow as pa
 from laion_eo.builtin.filters.duplicates import GROUPS
 from laion_eo.files import WORKING
 from laion_eo.fingerprint import file_sha256
-from laion_eo.integrity.dataset_checks import check_dataset
+from laion_eo.integrity.datasets.checks import check_dataset
 from laion_eo.integrity.findings import Findings
-from laion_eo.integrity.groups_check import check_groups
-from laion_eo.integrity.run_records import (
+from laion_eo.integrity.runs.groups import check_groups
+from laion_eo.integrity.runs.records import (
     NAMES,
     RECORDS,
     Recorded,
     check_records,
     is_of_an_older_version,
 )
-from laion_eo.integrity.table_checks import check_tables
+from laion_eo.integrity.runs.relations import check_tables
 from laion_eo.integrity.tables import read_whole
 from laion_eo.integrity.walking import is_link, plain_files
 from laion_eo.pipeline.manifest import MANIFEST

@@ -12,7 +12,7 @@ from laion_eo.dataset.croissant import VERSION, Croissant, croissant
 from laion_eo.errors import ConfigError
 from laion_eo.fingerprint import file_sha256
 from laion_eo.hub.cards import CROISSANT
-from laion_eo.integrity.card_checks import Card, read_small
+from laion_eo.integrity.datasets.card import Card, read_small
 from laion_eo.integrity.findings import Findings
 from laion_eo.integrity.tables import shortened
 from laion_eo.schema import PUBLISHED
@@ -39,9 +39,9 @@ def check_croissant(
         data = json.loads(content, object_pairs_hook=_without_repeats)
         found = Croissant.model_validate(data)
     except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        findings.fault(path, f"it is no Croissant of laion-eo: {place}: {shortened(fault['msg'])}")
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        findings.fault(path, f"it is no Croissant of laion-eo: {place}: {shortened(first['msg'])}")
         return
     except (ValueError, RecursionError) as error:
         findings.fault(path, f"it is no JSON: {shortened(error)}")

@@ -24,8 +24,8 @@ from laion_eo.hub.cards import (
     size_category,
     split_card,
 )
+from laion_eo.integrity.datasets.published import Published
 from laion_eo.integrity.findings import Findings
-from laion_eo.integrity.published import Published
 from laion_eo.integrity.tables import shortened
 
 LARGEST = 16 << 20

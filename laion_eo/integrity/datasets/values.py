@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +16,7 @@ ABOVE_ONE = 1e-3
 FILENAME = re.compile(r"[0-9a-f]{64}\.[a-z0-9]+")
 """Name of a stored image: the SHA-256 of its content, and an extension."""
 
-Mask = pa.ChunkedArray
+Mask: TypeAlias = pa.ChunkedArray
 NEVER_NULL = ("source", "url", "filename", "id", "fast_similarity", "height", "width")
 SIMILARITIES = ("fast_similarity", "image_similarity", "text_similarity")
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from laion_eo.errors import RunError
 from laion_eo.images import EXTENSIONS
 from laion_eo.integrity.findings import Findings
-from laion_eo.integrity.run_records import Recorded
+from laion_eo.integrity.runs.records import Recorded
 from laion_eo.integrity.tables import read_whole, rows_said, shortened
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.stages import STAGES, Publishing
