@@ -55,7 +55,9 @@ def check_records(findings: Findings) -> Recorded:
     missing = []
     for name in NAMES:
         path = folder / f"{name}.json"
-        record = None if path.is_symlink() else records.load(name)
+        record = records.load(name)
+        if path.is_symlink():
+            findings.fault(path, "it is a link")
         if record is not None:
             found.records[name] = record
             findings.checked(path.stat().st_size)
@@ -85,7 +87,9 @@ def check_file(findings: Findings, file: FileRecord) -> None:
 def _check_seal(findings: Findings, records: Records, found: Recorded, missing: list[str]) -> None:
     """Check what vouches for the manifest and the run file, and what these say."""
     path = records.folder / f"{SEAL}.json"
-    seal = None if path.is_symlink() else records.seal()
+    seal = records.seal()
+    if path.is_symlink():
+        findings.fault(path, "it is a link")
     if seal is None:
         there = path.exists() or path.is_symlink()
         steps = f"; not complete: {', '.join(missing)}" if missing else ""
