@@ -57,3 +57,13 @@ def rerun(tiny_data: dict[str, JSON]) -> Rerun:
         run(tiny_data, folder, registry=Registry.discover([colours]))
 
     return again
+
+
+@pytest.fixture
+def rerun_as(tiny_data: dict[str, JSON]) -> Callable[[Path, str], None]:
+    """Runs the same run again in a folder, as another configuration."""
+
+    def again(folder: Path, config: str) -> None:
+        run(tiny_data, folder, [f"dataset.config={config}"], Registry.discover([colours]))
+
+    return again
