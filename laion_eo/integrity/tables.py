@@ -42,7 +42,7 @@ def read_whole(
         return None
     findings.rows += table.num_rows
     if schema is not None and (differs := _differs(table.schema, schema, exact)):
-        findings.fault(path, differs)
+        findings.fault(path, shortened(differs))
         return None
     return table
 

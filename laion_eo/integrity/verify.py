@@ -18,7 +18,7 @@ from laion_eo.integrity.walking import size_of
 
 LOCK = ".lock"
 _OF_A_RUN = (LOCK, ".stages", "manifest.json", "run.toml")
-_OF_A_POOL = ("index.json", "img_emb", "metadata")
+_OF_A_POOL = ("index.json", ".done", "img_emb", "metadata")
 _OF_A_DATASET = (CARD, "croissant-*.json", "*/train-*-of-*.parquet")
 
 
@@ -80,6 +80,9 @@ def _check_pool(findings: Findings) -> None:
     for line in faults(findings.root, thorough=findings.thorough):
         where, _, what = line.partition(": ")
         findings.fault(where, what)
+    for path in sorted(findings.root.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            findings.checked(path.stat().st_size)
 
 
 @contextmanager

@@ -5,32 +5,50 @@ Each says which file, or table, a verification must name.
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from random import Random
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from crash.power_loss import damaged
+from integrity.altering import (
+    CARD,
+    CROISSANT,
+    HOWS,
+    SHARD,
+    VALUES,
+    append,
+    cast,
+    column,
+    consistent,
+    copy,
+    doubled,
+    dropped,
+    edit,
+    harm,
+    lacking,
+    link,
+    link_to,
+    more,
+    other_hash,
+    put,
+    remove,
+    rename,
+    reordered,
+    rows,
+    swap,
+    swapped,
+    text,
+    wider,
+    without,
+)
 
-from laion_eo.fingerprint import file_sha256
 from laion_eo.integrity.runs.records import NAMES
-from laion_eo.types import JSON
 
 Alter: TypeAlias = Callable[[Path], None]
 TABLES = NAMES[:-1]
-SHARD = "dataset/ver-0/train-00000-of-00001.parquet"
-CROISSANT = "dataset/croissant-ver-0.json"
-CARD = "dataset/README.md"
-HOWS = ("emptied", "cut", "zeroed", "flipped", "deleted", "linked", "a folder")
 
 
 @dataclass(frozen=True)
@@ -48,217 +66,6 @@ class Alteration:
     alter: Alter
     where: tuple[str, ...]
     stays: bool = False
-
-
-# --- files ---------------------------------------------------------------------------------------
-
-
-def first(run: Path, pattern: str) -> Path:
-    """Return the last file of a pattern: of some parts, the newest."""
-    return sorted(run.glob(pattern))[-1]
-
-
-def harm(run: Path, pattern: str, how: str) -> None:
-    """Damage a file."""
-    path = first(run, pattern)
-    content = path.read_bytes()
-    if how in HOWS[:4]:
-        path.write_bytes(damaged(content, how, Random(f"{pattern} {how}")))
-        return
-    path.unlink()
-    if how == "linked":
-        aside = run.with_name(f"{run.name}-aside")
-        aside.write_bytes(content)
-        path.symlink_to(aside)
-    elif how == "a folder":
-        path.mkdir()
-
-
-def swap(run: Path, pattern: str) -> None:
-    """Let two files change their places."""
-    one, other = sorted(run.glob(pattern))[:2]
-    content = one.read_bytes()
-    one.write_bytes(other.read_bytes())
-    other.write_bytes(content)
-
-
-def put(run: Path, name: str, content: bytes = b"of somebody") -> None:
-    """Put a file beside the others."""
-    path = run / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
-def remove(run: Path, name: str) -> None:
-    """Remove a folder, or a file."""
-    path = run / name
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
-def link(run: Path, name: str) -> None:
-    """Put a folder elsewhere, and a link in its place."""
-    aside = run.with_name(f"{run.name}-aside")
-    (run / name).rename(aside)
-    (run / name).symlink_to(aside)
-
-
-def rename(run: Path, pattern: str, found: str, instead: str) -> None:
-    """Give a file another name."""
-    path = first(run, pattern)
-    path.rename(path.with_name(re.sub(found, instead, path.name, count=1)))
-
-
-def copy(run: Path, pattern: str, name: str) -> None:
-    """Put a copy of a file elsewhere."""
-    shutil.copy(first(run, pattern), run / name)
-
-
-def text(run: Path, name: str, found: str, instead: str) -> None:
-    """Replace the first match of a pattern in a text file; there must be one."""
-    path = run / name
-    before = path.read_text("utf-8")
-    after, count = re.subn(found, instead, before, count=1)
-    assert count, f"{name} has no {found!r}"
-    assert after != before
-    path.write_text(after, "utf-8")
-
-
-# --- tables --------------------------------------------------------------------------------------
-
-
-def rows(run: Path, pattern: str, change: Callable[[pa.Table], pa.Table]) -> Path:
-    """Write a table anew with other rows, as whoever made it would have; return its file."""
-    path = first(run, pattern)
-    table = pq.ParquetFile(path).read()
-    pq.write_table(change(table), path, compression="zstd")
-    return path
-
-
-def dropped(table: pa.Table) -> pa.Table:
-    return table.slice(1)
-
-
-def doubled(table: pa.Table) -> pa.Table:
-    return pa.concat_tables([table, table.slice(0, 1)])
-
-
-def swapped(table: pa.Table) -> pa.Table:
-    return table.take([1, 0, *range(2, table.num_rows)])
-
-
-def column(name: str, change: Callable[[JSON], JSON]) -> Callable[[pa.Table], pa.Table]:
-    """Return what changes the first value of a column."""
-
-    def changed(table: pa.Table) -> pa.Table:
-        place = table.schema.get_field_index(name)
-        field = table.schema.field(place)
-        values = table[name].to_pylist()
-        values[0] = change(values[0])
-        return table.set_column(place, field, pa.array(values, field.type))
-
-    return changed
-
-
-def without(name: str) -> Callable[[pa.Table], pa.Table]:
-    return lambda table: table.drop_columns([name])
-
-
-def wider(table: pa.Table) -> pa.Table:
-    return table.append_column("secret", pa.array(["x"] * table.num_rows))
-
-
-def cast(name: str, kind: pa.DataType) -> Callable[[pa.Table], pa.Table]:
-    def changed(table: pa.Table) -> pa.Table:
-        place = table.schema.get_field_index(name)
-        return table.set_column(place, name, table[name].cast(kind))
-
-    return changed
-
-
-def reordered(table: pa.Table) -> pa.Table:
-    return table.select([*table.column_names[1:], table.column_names[0]])
-
-
-VALUES: dict[str, Callable[[pa.Table], pa.Table]] = {
-    "anchors": column("embedding", lambda vector: [*vector[1:], vector[0]]),
-    "neighbors": column("fast_similarity", lambda value: value + 1e-6),
-    "candidates": column("caption", lambda value: f"{value}!"),
-    "downloads": column("final_url", lambda value: f"{value}?"),
-    "scores": column("image_similarity", lambda value: value - 1e-6),
-    "languages": column("lang", lambda _: "fr"),
-    "verdicts": column("reason", lambda value: None if value else "too nice"),
-}
-"""A change of one value in the table of each stage."""
-
-
-# --- records -------------------------------------------------------------------------------------
-
-
-def edit(run: Path, name: str, change: Callable[[Any], None]) -> None:
-    """Edit a JSON file."""
-    path = run / name
-    data = json.loads(path.read_text("utf-8"))
-    change(data)
-    path.write_text(json.dumps(data, indent=1), "utf-8")
-
-
-def more(*keys: str | int) -> Callable[[Any], None]:
-    """Return what adds one to a number, however deep, or a digit to a text."""
-
-    def change(data: Any) -> None:
-        *path, last = keys
-        for key in path:
-            data = data[key]
-        value = data[last]
-        data[last] = f"{value}0" if isinstance(value, str) else value + 1
-
-    return change
-
-
-def lacking(*keys: str | int) -> Callable[[Any], None]:
-    """Return what removes a key, however deep."""
-
-    def change(data: Any) -> None:
-        *path, last = keys
-        for key in path:
-            data = data[key]
-        del data[last]
-
-    return change
-
-
-def other_hash(*keys: str | int) -> Callable[[Any], None]:
-    """Return what replaces a hash by another."""
-
-    def change(data: Any) -> None:
-        *path, last = keys
-        for key in path:
-            data = data[key]
-        data[last] = "0" * len(data[last])
-
-    return change
-
-
-# --- a dataset alone -----------------------------------------------------------------------------
-
-
-def consistent(
-    run: Path, change: Callable[[pa.Table], pa.Table] | None, fit_card: bool = True
-) -> None:
-    """Change the dataset's table, and let Croissant and the card say what fits its bytes."""
-    path = rows(run, SHARD, change or (lambda table: table))
-    digest, size = file_sha256(path), path.stat().st_size
-    edit(run, CROISSANT, lambda data: data["distribution"][0].update(sha256=digest))
-    if fit_card:
-        text(run, CARD, r"download_size: \d+", f"download_size: {size}")
-
-
-def renumber(run: Path, *pairs: tuple[str, str]) -> None:
-    for found, instead in pairs:
-        text(run, CARD, found, instead)
 
 
 # --- the lists -----------------------------------------------------------------------------------
@@ -338,23 +145,23 @@ def _moved() -> Iterator[Alteration]:
     )
     yield Alteration(
         "a link among the images",
-        lambda run: (run / "images/passwd").symlink_to("/etc/passwd"),
+        partial(link_to, name="images/passwd"),
         ("images/passwd",),
         stays=True,
     )
     yield Alteration(
         "a link in the dataset",
-        lambda run: (run / "dataset/ver-0/passwd").symlink_to("/etc/passwd"),
+        partial(link_to, name="dataset/ver-0/passwd"),
         ("dataset/ver-0/passwd",),
     )
     yield Alteration(
         "an image encoded anew",
-        lambda run: first(run, "images/*").write_bytes(first(run, "images/*").read_bytes() + b"\0"),
+        partial(append, pattern="images/*"),
         ("images/",),
     )
     yield Alteration(
         "the groups of duplicates lack a row",
-        lambda run: rows(run, "duplicates.parquet", dropped) and None,
+        _in_rows("duplicates.parquet", dropped),
         ("duplicates.parquet",),
         stays=True,
     )
@@ -527,82 +334,3 @@ def _raw_bytes(table: pa.Table) -> pa.Table:
 
 OF_A_DATASET: tuple[Alteration, ...] = (*_alone(), *_consistent())
 """Alterations of a dataset that nothing but its own files vouches for."""
-
-
-def _resealed() -> Iterator[Alteration]:
-    """Alterations by somebody who writes every record anew, so that all hashes are right."""
-    yield Alteration("a verdict turned, and sealed", _turned, ("dataset", "verdicts"))
-    yield Alteration("a candidate lost, and sealed", _lost, ("candidates", "downloads", "scores"))
-    yield Alteration("a score changed, and sealed", _raised, ("dataset",))
-    yield Alteration("counts changed, and sealed", _counted, (".stages/verdicts.json",))
-
-
-def reseal(run: Path) -> None:
-    """Write every record of a run anew, for the files that are there."""
-    from laion_eo.file_record import digest_of, record_file
-    from laion_eo.integrity.runs.records import STEPS
-    from laion_eo.pipeline.run_dir import RunDir
-
-    run_dir = RunDir(run)
-    records = {step.name: run_dir.record(step.name) for step in STEPS}
-    manifest = json.loads((run / "manifest.json").read_text("utf-8"))
-    for step in STEPS:
-        old = records[step.name]
-        assert old
-        files = tuple(
-            record_file(
-                run,
-                run / file.path,
-                pq.read_metadata(run / file.path).num_rows
-                if file.path.endswith(".parquet")
-                else None,
-            )
-            for file in old.files
-        )
-        inputs = {}
-        for name in step.needs:
-            before = records[name]
-            assert before
-            inputs[name] = digest_of(before.files)
-        new = old.model_copy(update={"files": files, "inputs": inputs})
-        records[step.name] = new
-        run_dir.records.save(step.name, new)
-        manifest["stages"][step.name] = new.model_dump(mode="json")
-    (run / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    run_dir.seal()
-
-
-def _turned(run: Path) -> None:
-    def turn(table: pa.Table) -> pa.Table:
-        place = pc.index(table["kept"], value=True).as_py()
-        values = table.to_pylist()
-        values[place] |= {"kept": False, "filter": "min-size", "reason": "too nice"}
-        return pa.Table.from_pylist(values, schema=table.schema)
-
-    rows(run, "verdicts/part-*", turn)
-    reseal(run)
-
-
-def _lost(run: Path) -> None:
-    rows(run, "candidates/part-*", dropped)
-    reseal(run)
-
-
-def _raised(run: Path) -> None:
-    rows(run, "scores/part-00000-*", column("image_similarity", lambda value: value + 1e-6))
-    reseal(run)
-
-
-def _counted(run: Path) -> None:
-    from laion_eo.pipeline.run_dir import RunDir
-
-    records = RunDir(run).records
-    record = records.load("verdicts")
-    assert record
-    counts = {**record.counts, "kept": record.counts["kept"] + 1}
-    records.save("verdicts", record.model_copy(update={"counts": counts}))
-    reseal(run)
-
-
-RESEALED: tuple[Alteration, ...] = tuple(_resealed())
-"""Alterations of a run whose records are all written anew: only the tables give them away."""

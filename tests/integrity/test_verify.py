@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from fakes.hub_state import LoopbackHub
 from huggingface_hub import snapshot_download
-from integrity.alterations import OF_A_DATASET, OF_A_RUN, RESEALED, Alteration
+from integrity.alterations import OF_A_DATASET, OF_A_RUN, Alteration
+from integrity.altering import text
 from integrity.clean_runs import CLEAN_RUNS, Stop, go
 from integrity.conftest import Rerun
+from integrity.resealed import RESEALED
 
 from laion_eo import release, verify
 from laion_eo.config import DatasetOptions
@@ -268,6 +271,47 @@ def test_foreign_bytes_are_faults(name: str, content: bytes, altered: Path) -> N
     path.write_bytes(content)
     assert not verify(altered / "dataset").is_sound
     assert not verify(altered).is_sound
+
+
+@pytest.mark.parametrize(
+    ("found", "instead"),
+    [
+        ("config_name: ver-0", "config_name: /etc"),
+        ("config_name: ver-0", "config_name: ../.."),
+        ("config_name: ver-0", r'config_name: "\\e[31m"'),
+        (r"num_examples: \d+", f"num_examples: 0x{'f' * 9_000}"),
+        (r"\| verdicts \| kept \| \d+", f"| verdicts | kept | {'9' * 9_000}"),
+        ("- config_name: ver-0\n  features", "- config_name: [1]\n  features"),
+    ],
+)
+def test_a_foreign_card_is_a_fault(found: str, instead: str, altered: Path) -> None:
+    text(altered, "dataset/README.md", found, instead)
+    assert any(fault.where == "README.md" for fault in verify(altered / "dataset").faults)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("manifest.json", "run.toml", "duplicates.parquet", ".stages/scores.json"),
+        *(".stages/run.json", ".stages/scores.0a.progress", "scores/pipe", "images/pipe"),
+        *("dataset/README.md", "dataset/croissant-ver-0.json", "dataset/pipe"),
+    ],
+)
+def test_a_pipe_is_a_fault(name: str, altered: Path) -> None:
+    """It is not read, which would never end."""
+    (altered / name).unlink(missing_ok=True)
+    os.mkfifo(altered / name)
+    assert any(fault.where == name for fault in verify(altered).faults)
+    assert verify(altered / "dataset").is_sound is not name.startswith("dataset/")
+
+
+def test_from_inside(altered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(altered)
+    assert verify(".").is_sound
+    assert verify("dataset").is_sound
+    (altered / "dataset/README.md").unlink()
+    assert "dataset/README.md: it is gone" in map(str, verify(".").faults)
 
 
 @pytest.mark.parametrize("content", [b"", b"null", b"[]", b"{}", b"[" * 99_999, b"\xff", b"1e999"])

@@ -30,9 +30,17 @@ from laion_eo.integrity.tables import shortened
 
 LARGEST = 16 << 20
 """Bytes of a card, or of Croissant metadata, that are read: foreign ones can be of any size."""
+MOST = 1 << 63
+"""Rows or bytes beyond which a number is nonsense."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""A name that a configuration can have: it is that of a folder."""
 _ISO_639 = re.compile(r"[a-z]{2,3}")
-_LANGUAGE_ROW = re.compile(r"^\| (.+) \| ([\d,]+) \| ([\d.]+) % \|$", re.MULTILINE)
-_COUNT_ROW = re.compile(r"^\| (\w+) \| (.+) \| ([\d,]+) \|$", re.MULTILINE)
+# Foreign numbers of thousands of digits are none: Python itself refuses those.
+_LANGUAGE_ROW = re.compile(r"^\| (.+) \| ([\d,]{1,30}) \| ([\d.]{1,30}) % \|$", re.MULTILINE)
+_COUNT_ROW = re.compile(r"^\| (\w+) \| (.+) \| ([\d,]{1,30}) \|$", re.MULTILINE)
+_LEFT_OUT = re.compile(
+    r"^([\d,]{1,30}) of the rows that the run kept are not in this release", re.MULTILINE
+)
 _LANGUAGES, _STAGES = "### Languages of the captions\n", "What each stage kept and dropped:\n"
 _VERSION = re.compile(r"^With laion-eo (\S+), by the method", re.MULTILINE)
 
@@ -59,6 +67,11 @@ class Card:
         return tuple(dict.fromkeys([*entries, *infos]))
 
     @property
+    def folders(self) -> set[str]:
+        """Those of them that a folder can be called."""
+        return {config for config in self.configs if NAME.fullmatch(config)}
+
+    @property
     def is_local(self) -> bool:
         """Whether it is as a run wrote it, and never was in a repository with other releases."""
         return f'load_dataset("{BARE_NAME}"' in self.body
@@ -80,8 +93,9 @@ class Card:
 def read_small(findings: Findings, path: Path) -> bytes | None:
     """Return the content of a file that a person could read; note a fault where there is none."""
     try:
-        if path.is_symlink() and not path.exists():
-            return None  # the walk has noted the link
+        if path.exists() and not path.is_file():
+            findings.fault(path, "it is no file")  # a pipe would never end
+            return None
         with path.open("rb") as stream:
             content = stream.read(LARGEST + 1)
     except FileNotFoundError:
@@ -114,7 +128,11 @@ def read_card(findings: Findings, path: Path) -> Card | None:
         findings.fault(path, "it has no head, so nothing says what is in it")
         return None
     findings.checked(len(content))
-    return Card(text, head, body)
+    card = Card(text, head, body)
+    for config in card.configs:
+        if not NAME.fullmatch(config):
+            findings.fault(path, f"its head has a configuration {shortened(repr(config))}")
+    return card
 
 
 def check_card(findings: Findings, path: Path, card: Card, found: Mapping[str, Published]) -> None:
@@ -171,6 +189,9 @@ def _info_faults(info: DatasetInfo, published: Published) -> Iterator[str]:
         yield "there is another split than 'train'"
         return
     split = info.splits[0]
+    if max(split.num_examples, split.num_bytes, info.download_size, info.dataset_size) > MOST:
+        yield f"there is a number above {MOST:,}"
+        return
     if split.num_examples != published.rows:
         yield f"num_examples is {split.num_examples:,}, and the files have {published.rows:,} rows"
     if info.download_size != published.bytes:
@@ -229,8 +250,10 @@ def _count_faults(section: str, rows: int) -> Iterator[str]:
     for stage, what, count in _COUNT_ROW.findall(_after(section, _STAGES)):
         counts.setdefault(stage, {})[what] = int(count.replace(",", ""))
     verdicts = counts.get("verdicts", {})
-    if verdicts.get("kept") != rows:
-        yield f"its table of the stages does not say that {rows:,} rows were kept"
+    # Of the kept rows, a release leaves out those that may not be published, and says so.
+    left_out = sum(int(count.replace(",", "")) for count in _LEFT_OUT.findall(section)[:1])
+    if verdicts.get("kept") != rows + left_out:
+        yield f"its table of the stages does not say that {rows + left_out:,} rows were kept"
     images = counts.get("candidates", {}).get("images")
     if images != sum(verdicts.values()):
         yield "its table of the stages has another number of candidates than of verdicts"

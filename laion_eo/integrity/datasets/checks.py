@@ -42,7 +42,7 @@ def check_dataset(findings: Findings, folder: Path) -> dict[str, Published]:
     is_local = card is None or card.is_local
     files = list(plain_files(findings, folder, () if is_local else _OF_THE_HUB))
     names = {path.relative_to(folder).as_posix(): path for path in files}
-    configs = _configs(names) | (set(card.configs) if card else set())
+    configs = _configs(names) | (card.folders if card else set())
     if not configs:
         findings.fault(folder, "it has no configuration: no */train-*.parquet")
     elif is_local and len(configs) > 1:

@@ -41,8 +41,9 @@ def check_groups(findings: Findings, verdicts: pa.Table | None, recorded: Record
         if path.exists():
             findings.note(f"{GROUPS}: an earlier run of other filters left it")
         return
-    if not path.exists():
-        findings.note(f"{GROUPS}: it is gone; no step needs it")
+    if not path.is_file():
+        if not path.exists():
+            findings.note(f"{GROUPS}: it is gone; no step needs it")
         return
     table = read_whole(findings, path, None)
     if table is None:

@@ -51,11 +51,11 @@ def check_records(findings: Findings) -> Recorded:
     """Read the records of a run, and compare every file with what vouches for it."""
     folder = findings.root / RECORDS
     records = Records(folder)
-    found = Recorded(has_ended=records.seal() is not None)
+    found = Recorded(has_ended=(folder / f"{SEAL}.json").is_file() and bool(records.seal()))
     missing = []
     for name in NAMES:
         path = folder / f"{name}.json"
-        record = records.load(name)
+        record = records.load(name) if path.is_file() else None  # a pipe would never end
         if path.is_symlink():
             findings.fault(path, "it is a link")
         if record is not None:
@@ -87,7 +87,7 @@ def check_file(findings: Findings, file: FileRecord) -> None:
 def _check_seal(findings: Findings, records: Records, found: Recorded, missing: list[str]) -> None:
     """Check what vouches for the manifest and the run file, and what these say."""
     path = records.folder / f"{SEAL}.json"
-    seal = records.seal()
+    seal = records.seal() if path.is_file() else None
     if path.is_symlink():
         findings.fault(path, "it is a link")
     if seal is None:
@@ -110,6 +110,9 @@ def _check_manifest(findings: Findings, found: Recorded) -> None:
         found.manifest = manifest = Manifest.load(findings.root)
     except DataError as error:
         findings.fault(MANIFEST, shortened(str(error).partition(": ")[2]))
+        return
+    except RecursionError:
+        findings.fault(MANIFEST, "it is nested too deeply")
         return
     for name in NAMES:
         record = found.records.get(name)
@@ -174,11 +177,10 @@ def _check_chain(findings: Findings, found: Recorded) -> None:
         if step is Publishing:
             ours = all(file.path.startswith(f"{step.name}/") for file in record.files)
         else:
-            named = [file.path for file in record.files]
-            ours = named == [
-                f"{step.name}/part-{number:05d}-{record.fingerprint}.parquet"
-                for number in range(record.parts)
-            ]
+            ours = record.parts == len(record.files) and all(
+                file.path == f"{step.name}/part-{number:05d}-{record.fingerprint}.parquet"
+                for number, file in enumerate(record.files)
+            )
         if not ours or not record.files:
             findings.fault(path, "the files that it names are not those of that step")
 
@@ -192,7 +194,7 @@ def is_of_an_older_version(run: Path) -> bool:
 
 def _has_no_hashes(path: Path) -> bool:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8") if path.is_file() else "")
         return path.stem in NAMES and not StageRecord.model_validate(content).files
     except (OSError, ValueError, RecursionError, ValidationError):
         return False

@@ -27,6 +27,16 @@ from laion_eo.types import DownloadStatus
 Tables: TypeAlias = Mapping[str, pa.Table]
 """The tables of the stages that are complete and undamaged, by name."""
 _WITH_IMAGE = [status.value for status in DownloadStatus if status.has_image]
+_ALWAYS = {
+    "anchors": ("source",),
+    "neighbors": ("source", "view", "rank", "id", "fast_similarity"),
+    "candidates": ("id", "source", "view", "fast_similarity", "found_by"),
+    "downloads": ("url", "status"),
+    "scores": ("id",),
+    "languages": ("id", "lang_score"),
+    "verdicts": ("id", "kept"),
+}
+"""The columns of each stage by which its rows are known."""
 _IMAGE_COLUMNS = ("filename", "bytes", "sha256", "width", "height", "format")
 UNIT = 1e-3
 """How far the length of an embedding may be from 1."""
@@ -37,6 +47,7 @@ def check_tables(findings: Findings, tables: Tables, recorded: Recorded) -> None
 
     A table that is damaged is left out, and so is what follows from it: that is a fault already.
     """
+    tables = {name: table for name, table in tables.items() if _is_filled(findings, name, table)}
     for stage, needs, relation in _RELATIONS:
         if all(name in tables for name in needs):
             for fault in relation(tables):
@@ -46,6 +57,18 @@ def check_tables(findings: Findings, tables: Tables, recorded: Recorded) -> None
     sound = all(stage.name in tables and not findings.is_faulty(stage.name) for stage in STAGES)
     if sound and Publishing.name in recorded.records:
         _check_published(findings, recorded)
+
+
+def _is_filled(findings: Findings, stage: str, table: pa.Table) -> bool:
+    """Tell whether a table has a value wherever rows are known by it; note a fault where not."""
+    empty = [name for name in _ALWAYS[stage] if table[name].null_count]
+    for name in empty:
+        findings.fault(stage, f"its column {name!r} has no value ({_places_said(table[name])})")
+    return not empty
+
+
+def _places_said(column: pa.ChunkedArray) -> str:
+    return rows_said(_places(column.is_null()))
 
 
 def _anchors(tables: Tables) -> Iterator[str]:
@@ -58,8 +81,8 @@ def _anchors(tables: Tables) -> Iterator[str]:
         yield f"an anchor is either skipped or has an embedding ({rows_said(places)})"
     vectors = table["embedding"].drop_null()
     lengths = pc.list_value_length(vectors)
-    if len(lengths.unique()) > 1:
-        yield "its embeddings have different lengths"
+    if len(lengths.unique()) > 1 or 0 in lengths.unique().to_pylist():
+        yield "its embeddings have different lengths, or none"
     elif len(vectors):
         flat = vectors.combine_chunks().flatten().to_numpy(zero_copy_only=False)
         norms = np.linalg.norm(flat.reshape(len(vectors), -1), axis=1)
@@ -94,7 +117,7 @@ def _keys(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return one number for each anchor and view."""
     keys: np.ndarray[tuple[int], np.dtype[np.int64]] = (
         table["source"].to_numpy().astype(np.int64) << 32
-    ) + table["view"].to_numpy()
+    ) + pc.fill_null(table["view"], -1).to_numpy()
     return keys
 
 
@@ -111,7 +134,7 @@ def _candidates(tables: Tables) -> Iterator[str]:
 def _downloads(tables: Tables) -> Iterator[str]:
     table = tables["downloads"]
     urls = pc.unique(pc.fill_null(tables["candidates"]["url"], ""))
-    if table["url"].combine_chunks() != pa.chunked_array([urls]).combine_chunks():
+    if table["url"].to_pylist() != urls.to_pylist():
         yield "its URLs are not those of the candidates, each once"
     if unknown := set(table["status"].unique().to_pylist()) - set(DOWNLOAD_STATUSES):
         yield f"it has a status {min(map(str, unknown))!r}, which no download has"

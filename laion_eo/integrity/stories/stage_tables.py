@@ -17,8 +17,8 @@ from laion_eo.file_record import FileRecord
 from laion_eo.integrity.runs.records import NAMES
 from laion_eo.integrity.tables import shortened
 from laion_eo.integrity.verify import kind_of
-from laion_eo.pipeline.manifest import Manifest, StageRecord
-from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pipeline.manifest import MANIFEST, Manifest, StageRecord
+from laion_eo.pipeline.run_dir import RUN_FILE, RunDir
 from laion_eo.registry import BUILTIN
 
 
@@ -118,8 +118,10 @@ class StageTables:
     def _manifest(self) -> Manifest | None:
         """The manifest of the session that made the verdicts; ``None`` before a run has ended."""
         try:
-            manifest = Manifest.load(self.run)
-        except DataError:
+            manifest = Manifest.load(self.run) if (self.run / MANIFEST).is_file() else None
+        except (DataError, RecursionError):
+            return None
+        if manifest is None:
             return None
         verdicts, there = manifest.stages.get("verdicts"), self.record("verdicts")
         same = verdicts and there and verdicts.fingerprint == there.fingerprint
@@ -129,7 +131,9 @@ class StageTables:
     def _made_with(self) -> RunConfig:
         if self._manifest is not None:
             return self._manifest.resolved
-        path = self.run / "run.toml"
+        path = self.run / RUN_FILE
+        if not path.is_file():
+            raise DataError(f"{path}: it is gone; run the same command again.")
         try:
             return RunConfig.model_validate(tomllib.loads(path.read_text("utf-8")))
         except (OSError, ValueError, RecursionError) as error:
