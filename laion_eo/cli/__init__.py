@@ -20,6 +20,8 @@ COMMANDS = {
     "run": "Run or resume the extraction that a run file describes.",
     "plan": "Show what a run would do: stages, rows, bytes, time.",
     "index": "Embed images into a pool that runs can search.",
+    "verify": "Check that a run, a dataset or a pool is what its records say, byte by byte.",
+    "explain": "Say, stage by stage, why one image is in or out of a run's dataset.",
     "export": "Export a run with its provenance, as an RO-Crate.",
     "release": "Release a run's dataset to the Hugging Face Hub.",
     "pull": "Fetch a release, so that load_dataset finds it by its bare name.",
