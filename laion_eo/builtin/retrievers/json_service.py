@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +18,7 @@ from laion_eo.builtin.event_loop import in_thread
 from laion_eo.config import UNQUOTED
 from laion_eo.errors import DataError, RunError
 from laion_eo.files import write_atomically
+from laion_eo.redaction import redacted, without_login
 from laion_eo.retrying import RetryPolicy, retry_after
 from laion_eo.types import JSON
 
@@ -91,7 +92,8 @@ class Cache:
     def _file(self, url: str, question: Question) -> Path | None:
         if self._folder is None:
             return None
-        text = json.dumps([url, question.path, question.body], sort_keys=True)
+        service = redacted(without_login(url))  # a new password is no new service
+        text = json.dumps([service, question.path, question.body], sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()
         return self._folder / name[:2] / f"{name}.json"
 
@@ -125,7 +127,7 @@ class JsonService:
         cached: Questions that the cache answered.
     """
 
-    url: str
+    url: str = field(repr=False)
     concurrency: int
     timeout: float
     policy: RetryPolicy
@@ -134,6 +136,11 @@ class JsonService:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     asked: int = 0
     cached: int = 0
+
+    @property
+    def shown(self) -> str:
+        """The URL without a name and password, for messages."""
+        return without_login(self.url)
 
     def get(self, path: str) -> JSON:
         """Return what ``GET path`` answers.
@@ -225,13 +232,13 @@ class JsonService:
             except BadAnswerError as error:
                 reason, asked = str(error), error.wait
             except _RefusedError as error:
-                raise DataError(f"{where}: {error}") from None
+                raise DataError(f"{self.shown}/{question.path}: {error}") from None
             failed += 1
             wait = self.policy.wait(failed, asked)
             if wait is None:
                 tries = "1 try" if failed == 1 else f"{failed} tries"
                 raise RunError(
-                    f"{where}: {reason} ({tries}). Earlier answers are kept: run the same command "
+                    f"{self.shown}/{question.path}: {reason} ({tries}). Earlier answers are kept: run the same command "
                     "again to resume."
                 )
             await self.sleep(wait)
@@ -240,7 +247,8 @@ class JsonService:
         sent = {"json": body} if method == "POST" else {}
         async with session.request(method, where, allow_redirects=False, **sent) as response:
             content = await _bounded(response, self.max_bytes)
-            start = " ".join(content[:120].decode("utf-8", "replace").split())
+            # Some servers answer with what they were sent. Redacted before it is cut.
+            start = " ".join(redacted(content[:4096].decode("utf-8", "replace")).split())[:120]
             if response.status in TRANSIENT:
                 wait = retry_after(response.headers.get("Retry-After"))
                 asks = "" if wait is None else f", asks to wait {wait:g} s"
