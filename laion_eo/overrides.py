@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 
 from laion_eo.errors import ConfigError
+from laion_eo.redaction import HIDDEN, names_secret
 from laion_eo.types import JSON
 
 
@@ -35,8 +36,9 @@ def apply_override(data: dict[str, JSON], override: str) -> None:
             are bytes that are not UTF-8 (a shell passes those as lone surrogates).
     """
     dotted, equals, text = override.partition("=")
-    # Messages leave the value out: it may be a password.
-    shown = repr(f"{dotted}=…" if equals else dotted)
+    # Of passwords in URLs, the message takes care itself.
+    secret = equals and names_secret(dotted.rpartition(".")[2].strip())
+    shown = repr(f"{dotted}={HIDDEN}" if secret else override)
     if any("\ud800" <= character <= "\udfff" for character in override):
         raise ConfigError(f"--set {shown}: not UTF-8 text.")
     keys = [key.strip() for key in dotted.split(".")]

@@ -15,10 +15,9 @@ import logging
 import re
 import traceback
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
-
-from laion_eo.types import JSON
 
 HIDDEN = "***"
 SHORTEST = 6
@@ -49,7 +48,7 @@ def remember(secret: str) -> None:
 
 
 def remember_url(text: str) -> None:
-    """Leave out what is secret in a URL, and not the rest of it; any other text has no such part."""
+    """Leave out what is secret in a URL, and not the rest of it, nor anything of another text."""
     _remember(set(_parts(text)))
 
 
@@ -58,11 +57,19 @@ def _remember(texts: set[str]) -> None:
     found = {text for text in texts if len(text) >= SHORTEST} - _remembered
     if not found:
         return
-    if not _remembered:
-        logging.setLogRecordFactory(_redacting(logging.getLogRecordFactory()))
+    factory = logging.getLogRecordFactory()
+    if not isinstance(factory, _Redacting):
+        logging.setLogRecordFactory(_Redacting(factory))
     _remembered.update(found)
     ordered = sorted(_remembered, key=lambda text: (-len(text), text))
     _pattern = re.compile("|".join(form for text in ordered for form in _forms(text)))
+
+
+def forget() -> None:
+    """Forget every value: for tests, whose secrets are not each other's."""
+    global _pattern
+    _remembered.clear()
+    _pattern = None
 
 
 def _parts(secret: str) -> Iterator[str]:
@@ -133,7 +140,7 @@ def without_login(url: str) -> str:
     return _LOGIN.sub(r"\1", url)
 
 
-def redacted_json(value: JSON) -> JSON:
+def redacted_json(value: Any) -> Any:
     """Return JSON whose texts, keys included, hold no value that is remembered."""
     if isinstance(value, str):
         return without_secrets(value)
@@ -156,16 +163,19 @@ def hide_causes(error: BaseException) -> None:
         error.add_note(f"Its cause, without secrets:\n{plain}")
 
 
-def _redacting(made: type[logging.LogRecord]) -> type[logging.LogRecord]:
-    """Return a factory of log records that hold no secret, whoever logs and whoever listens."""
+class _Redacting:
+    """Makes log records that hold no secret, whoever logs and whoever listens."""
 
-    def make(*args: object, **kwargs: object) -> logging.LogRecord:
-        record = made(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+
+    def __call__(self, *args: object, **kwargs: object) -> logging.LogRecord:
+        record = self._make(*args, **kwargs)
         try:
             message = record.getMessage()
         except Exception:  # noqa: BLE001 - the arguments' own code; logging would quote them
             message = str(record.msg)
-            record.msg, record.args = redacted(message), ()
+            record.msg, record.args = message, ()
         if (plain := redacted(message)) != message:
             record.msg, record.args = plain, ()
         if record.exc_info and record.exc_info[1] is not None:
@@ -173,5 +183,3 @@ def _redacting(made: type[logging.LogRecord]) -> type[logging.LogRecord]:
             if (plain := redacted(text)) != text:
                 record.exc_text, record.exc_info = plain, None
         return record
-
-    return make  # type: ignore[return-value]

@@ -56,8 +56,7 @@ def reveal(name: str) -> str:
     """
     value = os.environ.get(name, "")
     if not value.strip():
-        state = "is empty" if name in os.environ else "is not set"
-        raise ConfigError(f"the environment variable {name} {state}; the run file needs it.")
+        raise ConfigError(f"the environment variable {name} is not set, or empty; it is needed.")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ConfigError(f"the environment variable {name} holds bytes that are no UTF-8 text.")
     remember(value)
@@ -275,8 +274,9 @@ def refuse_passwords(value: JSON, place: str = "") -> None:
         for name, secret in _QUERY.findall(plain):
             if names_secret(name) and secret.strip(_FILLED):
                 raise ConfigError(
-                    f"{where!r}: the value of {name!r} is not written here, as it would stand in the "
-                    f'run directory: "…{name}={{env=NAME}}" takes it from an environment variable.'
+                    f"{where!r}: the value of {name!r} is not written here, as it would stand in "
+                    f'the run directory: "…{name}={{env=NAME}}" takes it from an environment '
+                    "variable."
                 )
 
 

@@ -223,7 +223,7 @@ class Registry:
         except LaionEOError as error:
             hide_causes(error)
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - third-party code
             broken = PluginError(f"{place}: {entry.provider} cannot build it: {_one_line(error)}.")
             broken.__cause__ = error
             hide_causes(broken)

@@ -238,8 +238,8 @@ class JsonService:
             if wait is None:
                 tries = "1 try" if failed == 1 else f"{failed} tries"
                 raise RunError(
-                    f"{self.shown}/{question.path}: {reason} ({tries}). Earlier answers are kept: run the same command "
-                    "again to resume."
+                    f"{self.shown}/{question.path}: {reason} ({tries}). Earlier answers are "
+                    "kept: run the same command again to resume."
                 )
             await self.sleep(wait)
 

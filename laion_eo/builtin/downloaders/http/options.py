@@ -55,8 +55,9 @@ class HttpOptions(ComponentConfig):
             fetched, content with one is not kept. An empty file blocks nothing.
         proxy: An http proxy that every request goes through but those to ``allow_hosts``:
             ``http://host:port``, or ``{env = "HTTPS_PROXY"}``, which may hold a name and a
-            password, or ``http://name:{env=PASSWORD}@host:port``. The proxy resolves the names then, so that it must keep private addresses
-            out itself: see docs/politeness.md. HTTP_PROXY and HTTPS_PROXY alone do nothing.
+            password, or ``http://name:{env=PASSWORD}@host:port``. The proxy resolves the names
+            then, so that it must keep private addresses out itself: see docs/politeness.md.
+            HTTP_PROXY and HTTPS_PROXY alone do nothing.
         user_agent: Who asks, and why: it begins with our name in robots.txt. ``{purpose}`` is
             what the run is for, ``{contact}`` the contact, which is appended where it is missing.
         contact: Where the owner of a site can reach whoever runs this: an e-mail address or an
@@ -88,7 +89,9 @@ class HttpOptions(ComponentConfig):
     ca_file: RunPath | None = None
     allow_list: RunPath | None = None
     block_list: RunPath | None = None
-    proxy: Annotated[Secret | str | None, AfterValidator(lambda value, info: _check_proxy(value, info))] = None
+    proxy: Annotated[
+        Secret | str | None, AfterValidator(lambda value, info: _check_proxy(value, info))
+    ] = None
     user_agent: str = Field(
         default=f"laion-eo/{__version__} ({{purpose}}; +{{contact}})",
         pattern=r"^[A-Za-z_-][ -~]*$",
