@@ -35,6 +35,7 @@ from laion_eo.pipeline.stages import (
     TableStage,
 )
 from laion_eo.pipeline.workbench import Workbench
+from laion_eo.redaction import redacted
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
@@ -152,7 +153,7 @@ class Runner:
 
     def _keep_traceback(self, error: RunError) -> None:
         """Leave what the one line of the message cannot say where a plugin's author finds it."""
-        text = "".join(traceback.format_exception(error))
+        text = redacted("".join(traceback.format_exception(error)))
         with suppress(OSError):  # a full disk: the message itself says so
             self.run_dir.write_text("traceback.txt", text)
 
