@@ -28,9 +28,12 @@ _PARAMETER = (
     r"|awsaccesskeyid)"
 )
 _SECRET_PARAMETER = re.compile(_PARAMETER, re.IGNORECASE)
-_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/?#\s:@]*:[^/?#\s]*@", re.IGNORECASE)
+# Not of a reference, {env=NAME}, which is what messages advise.
+_PASSWORD = re.compile(
+    r"(\b[a-z][a-z0-9+.-]*://)[^/?#\s:@]*:(?!\{env=\w+\}@)[^/?#\s]*@", re.IGNORECASE
+)
 _LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/?#\s]*@", re.IGNORECASE)
-_QUERY = re.compile(rf"([?&]{_PARAMETER}=)[^&#\s'\"<>]+", re.IGNORECASE)
+_QUERY = re.compile(rf"([?&]{_PARAMETER}=)(?!\{{env=)[^&#\s'\"<>]+", re.IGNORECASE)
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
 
 _remembered: set[str] = set()

@@ -42,10 +42,12 @@ class Written:
     Attributes:
         text: With the secrets: what the option is.
         form: As it was written: what is shown and kept.
+        pieces: Each value that is in the text, and its reference.
     """
 
     text: str = field(repr=False)
     form: JSON
+    pieces: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def reveal(name: str) -> str:
@@ -71,17 +73,23 @@ def filled(text: str) -> str:
     Raises:
         ConfigError: A variable is not set, or a reference is malformed.
     """
+    return _filled(text, text).text
+
+
+def _filled(text: str, form: JSON) -> Written:
     if len(_REFERENCE.findall(text)) != len(_MARK.findall(text)):
         raise ConfigError("a reference to an environment variable is written {env=NAME}.")
-    made, end = "", 0
+    made, end, pieces = "", 0, list[tuple[str, str]]()
     for found in _REFERENCE.finditer(text):
         made += text[end : found.start()]
         value = reveal(found[2])
-        made += quote(value, safe="") if _URL.match(made) else value
+        value = quote(value, safe="") if _URL.match(made) else value
+        made += value
+        pieces.append((value, f"{{env={found[2]}}}"))
         end = found.end()
     made += text[end:]
     remember_url(made)  # its password may have come together from several of them
-    return made
+    return Written(made, form, tuple(pieces))
 
 
 def has_reference(value: JSON) -> bool:
@@ -137,7 +145,7 @@ def _of_value(value: JSON, kinds: list[Any], place: Place, found: dict[Place, Wr
         if not (_MARK.search(text) and _want_text(kinds)):
             return value
         try:
-            found[place] = Written(filled(text), value)
+            found[place] = _filled(text, value)
         except ConfigError as error:
             raise ConfigError(f"{'.'.join(map(str, place))!r}: {error}") from None
         return found[place].text
@@ -243,8 +251,14 @@ def _rewritten(value: JSON, written: Mapping[Place, Written]) -> JSON:
 def _form(value: JSON, one: Written) -> JSON:
     """Return how a value was written; what its model made of it, a path say, stays around it."""
     text = os.fspath(value) if isinstance(value, PurePath) else value
-    if isinstance(text, str) and one.text and one.text in text and text != one.text:
+    if not isinstance(text, str) or text == one.text or not one.text:
+        return one.form
+    if one.text in text:
         return text.replace(one.text, str(as_text(one.form)))
+    if all(value in text for value, _ in one.pieces):
+        values = dict(one.pieces)
+        longest = sorted(values, key=len, reverse=True)
+        return re.sub("|".join(map(re.escape, longest)), lambda found: values[found[0]], text)
     return one.form
 
 
