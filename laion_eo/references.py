@@ -179,8 +179,9 @@ def _below(kinds: list[Any], key: str | int) -> list[Any]:
     for kind in kinds:
         origin, arguments = get_origin(kind), get_args(kind)
         if isinstance(kind, type) and origin is None and issubclass(kind, BaseModel):
+            # What is not declared stays: of a Choice, say, whose component reads it itself.
             option = _option(kind, str(key))
-            found += [Any] if option is None else _alternatives(option.annotation)
+            found += [] if option is None else _alternatives(option.annotation)
         elif origin is tuple and arguments[-1:] != (Ellipsis,) and isinstance(key, int):
             found += _alternatives(arguments[key]) if key < len(arguments) else []
         elif arguments and origin is not None:

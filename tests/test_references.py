@@ -9,7 +9,7 @@ import pytest
 from pydantic import AfterValidator, AnyUrl, Field, JsonValue, SecretStr, field_validator
 
 from laion_eo.component import ComponentConfig
-from laion_eo.config import Model, NameOrRunPath, RunFile, RunPath, Secret
+from laion_eo.config import Choice, Model, NameOrRunPath, RunFile, RunPath, Secret
 from laion_eo.errors import ConfigError
 from laion_eo.references import filled, refuse_passwords
 from laion_eo.types import JSON
@@ -46,6 +46,7 @@ class Options(ComponentConfig):
     anything: Any = None
     inner: Inner | None = None
     inners: tuple[Inner, ...] = ()
+    part: Choice | None = None
     other_name: str = Field(default="", alias="other-name")
     number: int = 0
     mode: Mode = Mode.A
@@ -175,6 +176,12 @@ def test_faults_are_one_line_without_the_value(data: dict[str, JSON], message: s
 def test_a_table_that_is_one_stays_one() -> None:
     config = Options.read({"table": ONE, "free": {"a": "b"}}, "run")
     assert config.table == ONE
+
+
+def test_a_component_inside_a_component_reads_its_own() -> None:
+    config = Options.read({"part": {"use": "x", "url": "https://me:{env=UNSET}@h"}}, "run")
+    assert config.part is not None
+    assert config.part.options == {"url": "https://me:{env=UNSET}@h"}
 
 
 def test_what_has_no_reference_is_dumped_as_ever() -> None:

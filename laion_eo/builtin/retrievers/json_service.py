@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,8 +140,18 @@ class JsonService:
 
     @property
     def shown(self) -> str:
-        """The URL without a name and password, for messages."""
+        """The URL without a name and password: what is asked, and said in messages."""
         return without_login(self.url)
+
+    def _login(self) -> dict[str, str]:
+        """Return the header with the URL's name and password: UTF-8, where aiohttp has latin-1."""
+        from yarl import URL
+
+        url = URL(self.url)
+        if url.user is None and url.password is None:
+            return {}
+        pair = f"{url.user or ''}:{url.password or ''}".encode()
+        return {"Authorization": f"Basic {b64encode(pair).decode()}"}
 
     def get(self, path: str) -> JSON:
         """Return what ``GET path`` answers.
@@ -199,7 +210,7 @@ class JsonService:
 
         gate = asyncio.Semaphore(self.concurrency)
         limits = aiohttp.ClientTimeout(total=self.timeout)
-        async with aiohttp.ClientSession(timeout=limits) as session:
+        async with aiohttp.ClientSession(timeout=limits, headers=self._login()) as session:
 
             async def one(question: Question, method: str) -> Any:
                 async with gate:
@@ -218,7 +229,7 @@ class JsonService:
     ) -> Any:
         import aiohttp
 
-        where = f"{self.url}/{question.path}"
+        where = f"{self.shown}/{question.path}"
         failed = 0
         while True:
             asked = None
@@ -232,14 +243,14 @@ class JsonService:
             except BadAnswerError as error:
                 reason, asked = str(error), error.wait
             except _RefusedError as error:
-                raise DataError(f"{self.shown}/{question.path}: {error}") from None
+                raise DataError(f"{where}: {error}") from None
             failed += 1
             wait = self.policy.wait(failed, asked)
             if wait is None:
                 tries = "1 try" if failed == 1 else f"{failed} tries"
                 raise RunError(
-                    f"{self.shown}/{question.path}: {reason} ({tries}). Earlier answers are "
-                    "kept: run the same command again to resume."
+                    f"{where}: {reason} ({tries}). Earlier answers are kept: run the same command "
+                    "again to resume."
                 )
             await self.sleep(wait)
 
