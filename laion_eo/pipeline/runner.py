@@ -23,6 +23,7 @@ from laion_eo.config import RunFile
 from laion_eo.errors import RunError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.pipeline.checks import check_allow_list, check_chain, check_engine
+from laion_eo.pipeline.emptiness import check_found
 from laion_eo.pipeline.manifest import MANIFEST, Manifest, StageRecord, to_json
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.stages import (
@@ -227,7 +228,9 @@ class Runner:
             self.run_dir.write_part(stage.name, index, wanted, table)
             finished += 1
             self._progress(finished, max(total, finished))
-        return stage.counts(self.run_dir.read_parts(stage.name, wanted))
+        table = self.run_dir.read_parts(stage.name, wanted)
+        check_found(stage, self.run_dir, wanted, table)
+        return stage.counts(table)
 
     def _parts(self, stage: ShapedStage, done: set[int]) -> Iterator[tuple[int, pa.Table]]:
         match stage:
