@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from laion_eo.cli.streams import Redacting
+from laion_eo.cli.console import Redacting
 from laion_eo.errors import LaionEOError
 from laion_eo.stopping import MESSAGE, is_stoppable
 from laion_eo.version import __version__

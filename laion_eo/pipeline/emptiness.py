@@ -154,8 +154,8 @@ def _nearest(stage: ShapedStage, run_dir: RunDir, table: pa.Table, name: str) ->
         if pa.types.is_floating(kind) or pa.types.is_integer(kind):
             values = [float("-inf") if v is None else v for v in rows[column].to_pylist()]
             best = max(range(len(values)), key=values.__getitem__)
-            return f"the best was dropped because {reasons[best]}: change its options in [[filters]]"
-    return f"for example: {reasons[0]}: change its options in [[filters]]"
+            return f"the best was dropped for {reasons[best]!r} (its options: [[filters]])"
+    return f"one was dropped for {reasons[0]!r} (its options: [[filters]])"
 
 
 _Judge = Callable[[ShapedStage, RunDir, pa.Table], str | None]
