@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from laion_eo.component import Component
 from laion_eo.errors import RunError
-from laion_eo.kinds import KINDS, Component, Downloader, Filter, Retriever, RetrieverConfig
+from laion_eo.kinds import KINDS, Downloader, Filter, Retriever, RetrieverConfig
 from laion_eo.pipeline import RunResult, run
 from laion_eo.registry import Registry
 from laion_eo.serving import serve_folder
