@@ -61,7 +61,9 @@ class Anchors(StreamStage):
         texts: dict[int, str] = {}
         for source, sample in enumerate(batch, first):
             if isinstance(sample, SkippedAnchor):
-                rows.append({"source": source, "anchor_id": sample.id, "skipped": redacted(sample.reason)})
+                rows.append(
+                    {"source": source, "anchor_id": sample.id, "skipped": redacted(sample.reason)}
+                )
             elif sample.text is not None:
                 texts[len(rows)] = sample.text
                 rows.append(_row(sample, source, 0))
