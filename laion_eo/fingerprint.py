@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from laion_eo.redaction import without_secrets
+from laion_eo.redaction import without_values
 from laion_eo.types import JSON
 
 
@@ -18,7 +18,7 @@ def fingerprint(value: JSON) -> str:
         value: JSON-like; paths and other objects count as their string.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(without_secrets(text).encode()).hexdigest()[:16]
+    return hashlib.sha256(without_values(text).encode()).hexdigest()[:16]
 
 
 def files_identity(paths: Iterable[Path]) -> str:
@@ -31,7 +31,7 @@ def files_identity(paths: Iterable[Path]) -> str:
     for path in paths:
         stat = path.stat()
         about = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n"
-        digest.update(without_secrets(about).encode())
+        digest.update(without_values(about).encode())
     return digest.hexdigest()[:16]
 
 

@@ -17,7 +17,7 @@ import traceback
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 HIDDEN = "***"
 SHORTEST = 6
@@ -123,6 +123,14 @@ def _character(character: str) -> str:
 def without_secrets(text: str) -> str:
     """Return a text with ``***`` in place of every value that is remembered."""
     return text if _pattern is None else _pattern.sub(HIDDEN, text)
+
+
+def without_values(text: str) -> str:
+    """Return a text without the values as they are filled in: fast, for texts of any length."""
+    for value in sorted(_remembered, key=lambda value: (-len(value), value)):
+        for form in (value, json.dumps(value)[1:-1], quote(value, safe="")):
+            text = text.replace(form, HIDDEN)
+    return text
 
 
 def redacted(text: str) -> str:

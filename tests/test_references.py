@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from pydantic import AfterValidator, AnyUrl, Field, JsonValue, SecretStr, field_validator
+from yarl import URL
 
 from laion_eo.component import ComponentConfig
 from laion_eo.config import Choice, Model, NameOrRunPath, RunFile, RunPath, Secret
@@ -194,6 +197,15 @@ def test_what_has_no_reference_is_dumped_as_ever() -> None:
 def test_a_base_url_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASE", "https://h/a")
     assert filled("{env=BASE}/b?sig={env=ONE}") == f"https://h/a/b?sig={CODED}"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20))
+def test_any_password_fits_into_a_url(password: str) -> None:
+    assume(password.strip())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANY", password)
+        url = URL(filled("https://me:{env=ANY}@h.example:1/a"))
+    assert (url.user, url.password, url.host, url.port) == ("me", password, "h.example", 1)
 
 
 REFUSED = [

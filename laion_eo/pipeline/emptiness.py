@@ -96,6 +96,7 @@ def _no_downloads(_: ShapedStage, __: RunDir, table: pa.Table) -> str | None:
     if most is DownloadStatus.REFUSED_ADDRESS:
         hosts = _hosts(table.filter(pc.equal(table["status"], most.value))["url"].to_pylist())
         advice = f"hosts of your own are named in [downloader] allow_hosts = {hosts}"
+        advice = "[downloader] contact says who asks" if "no contact" in reason else advice
     return (
         f"not one of {len(statuses):,} images was fetched: {outcomes} (for example: {reason})"
         + (f"; {advice}" if advice else "")
