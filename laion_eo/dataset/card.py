@@ -24,6 +24,7 @@ from laion_eo.hub.cards import (
     mark_section,
     size_category,
 )
+from laion_eo.redaction import redacted
 from laion_eo.schema import PUBLISHED_COLUMNS
 
 LANGUAGES_SHOWN = 20
@@ -143,7 +144,7 @@ def render_card(
         counts=[(n, k, v) for n, stage in public.stages.items() for k, v in stage.counts.items()],
         parts=list(_parts(public)),
         languages=shown if tags.keys() - {None} else [],
-        sections=sections,
+        sections=[redacted(section) for section in sections],
         run_file=tomli_w.dumps(public.run).strip(),
         columns=PUBLISHED_COLUMNS,
     )
