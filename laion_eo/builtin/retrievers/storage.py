@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Annotated, Any, cast
 
 from pydantic import AfterValidator, ValidationInfo
@@ -63,6 +64,30 @@ class Stored:
         """Open for reading."""
         return cast("IO[bytes]", self.filesystem.open(self.path, "rb"))
 
+    def read(self, limit: int) -> bytes:
+        """Return the content.
+
+        Args:
+            limit: Bytes; a larger file is refused.
+
+        Raises:
+            DataError: It is larger, or cannot be read.
+        """
+        if self.size > limit:
+            raise DataError(f"{self}: {self.size:,} bytes, more than the {limit:,} that are read.")
+        try:
+            with self.open() as stream:
+                return stream.read(limit)
+        except _read_errors() as error:
+            raise DataError(f"{self}: cannot be read: {error}") from None
+
+
+def _read_errors() -> tuple[type[Exception], ...]:
+    """Return what reading may raise, from a disk or from a server."""
+    import aiohttp  # fsspec lets its errors through
+
+    return (OSError, aiohttp.ClientError)
+
 
 class Folder:
     """A folder, listed once.
@@ -112,6 +137,23 @@ class Folder:
             except OSError as error:
                 raise DataError(f"{path}: cannot be read: {error}") from None
         return Stored(self._filesystem, path, int(info.get("size") or 0), _version(info))
+
+    @property
+    def path(self) -> Path | None:
+        """The folder on this machine; ``None`` if it is elsewhere."""
+        from fsspec.implementations.local import LocalFileSystem
+
+        return Path(self._path) if isinstance(self._filesystem, LocalFileSystem) else None
+
+    def tree(self) -> dict[str, Stored]:
+        """Return all files, however deep, by their path below the folder, sorted."""
+        files = self.files(deep=True)
+        return dict(zip(self.paths_of(files), files, strict=True))
+
+    def paths_of(self, files: Iterable[Stored]) -> list[str]:
+        """Return the paths of files below the folder; those elsewhere keep theirs."""
+        prefix = self._path.rstrip("/") + "/"
+        return [file.path.removeprefix(prefix) for file in files]
 
     def has_folder(self, name: str) -> bool:
         """Tell whether there is a subfolder of that name; it may be empty."""
