@@ -128,16 +128,21 @@ class _Checking:
                 what = f"{vectors.rows} vectors, but {metadata.rows} rows of metadata"
                 yield _Fault(vectors.path, what)
             path = record_path(stem)
-            if recorded and path not in there:
-                yield _Fault(path, "it is gone")
-            elif recorded:
-                shard = read_shard_record(self.pool / path)
-                if shard is None:
-                    yield _Fault(path, "it is damaged")
-                elif [*shard.files] != [files[name] for name in paths]:
-                    yield _Fault(path, f"it is not what {INDEX} says")
+            if recorded and (what := self._in_shard_record(path, [files[name] for name in paths])):
+                yield _Fault(path, what)
         if stems and stems != [f"{n:0{len(str(len(stems) - 1))}d}" for n in range(len(stems))]:
             yield _Fault(INDEX, f"its shards are not numbered from 0: {', '.join(stems[:3])} ...")
+
+    def _in_shard_record(self, path: str, files: list[FileRecord]) -> str | None:
+        """Return what is wrong with the record of a shard."""
+        if (self.pool / path).is_symlink():
+            return "it is a link"
+        if not (self.pool / path).is_file():
+            return "it is gone"
+        shard = read_shard_record(self.pool / path)
+        if shard is None:
+            return "it is damaged"
+        return None if [*shard.files] == files else f"it is not what {INDEX} says"
 
     def _inside(self, file: FileRecord) -> str | None:
         """Return what is wrong inside a file that is what its record says."""

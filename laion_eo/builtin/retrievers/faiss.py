@@ -76,6 +76,7 @@ class FaissIndex(Retriever):
 
     @cached_property
     def _metadata(self) -> Metadata:
+        self._vouched.check_files(())
         return open_metadata(self._folder)
 
     @property

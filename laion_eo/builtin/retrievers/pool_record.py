@@ -187,8 +187,8 @@ def decode(content: bytes) -> PoolAbout:
         raise ValueError(f"it is not JSON: {error}") from None
     except ValidationError as error:
         fault = error.errors()[0]
-        place = ".".join(map(str, fault["loc"]))
-        raise ValueError(f"{place}: {fault['msg']}" if place else fault["msg"]) from None
+        place = "".join(f"{part}: " for part in fault["loc"])
+        raise ValueError(place + fault["msg"].removeprefix("Value error, ")) from None
 
 
 def read_about(folder: Folder) -> PoolAbout | None:

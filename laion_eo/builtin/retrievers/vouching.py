@@ -44,6 +44,7 @@ class Vouched:
 
     def __init__(self, location: str) -> None:
         self.folder = Folder(location)
+        self._place = location.rstrip("/")
         self._listed = False
         self._hashed: set[str] = set()
 
@@ -61,7 +62,7 @@ class Vouched:
 
     def _check_not_ours(self, found: PoolAbout | None) -> None:
         """Raise where a pool of ours has lost its record, or an old one was never finished."""
-        place = self.folder.location
+        place = self._place
         done = {path for path in self.folder.tree() if path.startswith(f"{DONE}/")}
         if done and found is None:
             raise DataError(
@@ -119,11 +120,11 @@ class Vouched:
         self._hashed |= {file.path for file in todo}
 
     def _check_names(self, record: PoolRecord) -> None:
-        place, there = self.folder.location, self.folder.tree()
+        there = self.folder.tree()
         if not record.complete:
             raise DataError(
-                f"{place}: incomplete: its indexing has not finished. This finishes it: "
-                f"{record.command(place)}"
+                f"{self._place}: incomplete: its indexing has not finished. This finishes it: "
+                f"{self._command(record)}"
             )
         for file in record.files:
             if file.path not in there:
@@ -137,9 +138,12 @@ class Vouched:
                 raise self._refusal(record, path, "it is not in the pool's record")
 
     def _refusal(self, record: PoolRecord, path: str, fault: str) -> DataError:
-        place = self.folder.location
-        command = record.command(place)
-        return DataError(f"{place}/{path}: {fault}. This makes the pool again: {command}")
+        command = self._command(record)
+        return DataError(f"{self._place}/{path}: {fault}. This makes the pool again: {command}")
+
+    def _command(self, record: PoolRecord) -> str:
+        # Nothing is indexed into a place on another machine.
+        return record.command(self._place if self.folder.path else "...")
 
 
 def _ours(about: PoolAbout) -> TypeGuard[PoolRecord]:

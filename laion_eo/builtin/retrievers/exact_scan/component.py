@@ -71,6 +71,7 @@ class ExactScan(ShardedRetriever):
 
     @cached_property
     def _pool(self) -> Pool:
+        self._check_files(())  # an incomplete pool is called so, whatever its files hold
         return Pool(find_layout(self.config.pool, self.config.metadata), self.config.key)
 
     @cached_property
