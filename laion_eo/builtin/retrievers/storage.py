@@ -25,6 +25,11 @@ def _absolute(location: str, info: ValidationInfo) -> str:
 Location = Annotated[str, AfterValidator(_absolute)]
 """A path or an fsspec URL in a run file; relative paths start at the run file's folder."""
 
+MAX_ROWS = 1 << 40
+"""Rows of a file: more than any pool has, and the sum of many such files is still an int64."""
+LONGEST_REASON = 300
+"""Characters of another library's message that are repeated."""
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -79,7 +84,7 @@ class Stored:
             with self.open() as stream:
                 return stream.read(limit)
         except _read_errors() as error:
-            raise DataError(f"{self}: cannot be read: {error}") from None
+            raise DataError(f"{self}: cannot be read: {reason_of(error)}") from None
 
 
 def _read_errors() -> tuple[type[Exception], ...]:
@@ -87,6 +92,30 @@ def _read_errors() -> tuple[type[Exception], ...]:
     import aiohttp  # fsspec lets its errors through
 
     return (OSError, aiohttp.ClientError)
+
+
+def parse_errors() -> tuple[type[Exception], ...]:
+    """Return what may be raised by reading a damaged file, or one that a server withholds.
+
+    numpy, pyarrow, h5py and zipfile say in many ways that bytes are not of their format: by sizes
+    that no memory has, by types that have no such attribute, by headers that no parser reads.
+    """
+    import tokenize
+    import zipfile
+    import zlib
+
+    import pyarrow as pa
+
+    formats = (zipfile.BadZipFile, zlib.error, pa.ArrowException, tokenize.TokenError, SyntaxError)
+    values = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError)
+    limits = (MemoryError, RuntimeError)  # also NotImplementedError and RecursionError
+    return (*_read_errors(), *formats, *values, *limits)
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an exception of another library says, in one line of a readable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
 
 
 class Folder:
@@ -107,7 +136,7 @@ class Folder:
             self._filesystem, self._path = fsspec.core.url_to_fs(location)
             self._files = self._filesystem.find(self._path, detail=True)
         except (ValueError, ImportError, OSError) as error:
-            raise DataError(f"{location}: cannot be listed: {error}") from None
+            raise DataError(f"{location}: cannot be listed: {reason_of(error)}") from None
 
     def files(
         self, folder: str = "", suffixes: Iterable[str] = (), deep: bool = False
@@ -135,7 +164,7 @@ class Folder:
             try:
                 self._files[path] = info = {**info, **self._filesystem.info(path)}
             except OSError as error:
-                raise DataError(f"{path}: cannot be read: {error}") from None
+                raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
         return Stored(self._filesystem, path, int(info.get("size") or 0), _version(info))
 
     @property
@@ -187,4 +216,5 @@ def open_hdf5(stream: IO[bytes], source: Stored) -> Any:
     try:
         return h5py.File(stream, "r")
     except OSError as error:
-        raise DataError(f"{source}: incomplete, or not an HDF5 file: {error}") from None
+        fault = reason_of(error)
+        raise DataError(f"{source}: incomplete, or not an HDF5 file: {fault}") from None
