@@ -298,10 +298,19 @@ def on_disk(pool: Path, queries: NDArray[np.float32]) -> Found:
     arrays = [path for path in sorted((pool / "img_emb").glob("*.npy")) if path.is_file()]
     none = np.zeros((0, queries.shape[1]))
     vectors = np.concatenate([none, *(np.load(path) for path in arrays)])
-    parquet = [path for path in sorted((pool / "metadata").glob("*.parquet")) if path.is_file()]
-    tables = [pq.read_table(path) for path in parquet]
     scores = (queries.astype(np.float64) @ vectors.astype(np.float64).T).astype(np.float32)
     order = np.lexsort((np.broadcast_to(np.arange(len(vectors)), scores.shape), -scores))[:, :K]
+    ids = np.full((len(queries), K), -1, np.int64)
+    best = np.full((len(queries), K), -np.inf, np.float32)
+    ids[:, : order.shape[1]] = order
+    best[:, : order.shape[1]] = np.take_along_axis(scores, order, axis=1)
+    return Found(ids, best, rows_on_disk(pool))
+
+
+def rows_on_disk(pool: Path) -> dict[int, tuple[Any, Any]]:
+    """Read the metadata of a third-party pool with pyarrow alone."""
+    files = [path for path in sorted((pool / "metadata").glob("*.parquet")) if path.is_file()]
+    tables = [pq.read_table(path) for path in files]
     columns = []
     for names in (("url",), ("caption", "text")):
         column: list[Any] = []
@@ -311,11 +320,7 @@ def on_disk(pool: Path, queries: NDArray[np.float32]) -> Found:
             # A file without it is no fault as long as no row of it is asked for.
             column += _values(table[found[0]]) if found else ["no such column"] * len(table)
         columns.append(column)
-    ids = np.full((len(queries), K), -1, np.int64)
-    best = np.full((len(queries), K), -np.inf, np.float32)
-    ids[:, : order.shape[1]] = order
-    best[:, : order.shape[1]] = np.take_along_axis(scores, order, axis=1)
-    return Found(ids, best, dict(enumerate(zip(*columns, strict=True))))
+    return dict(enumerate(zip(*columns, strict=True)))
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:

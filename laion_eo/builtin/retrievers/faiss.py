@@ -176,6 +176,8 @@ class FaissIndex(Retriever):
             found.scores[part] = np.take_along_axis(scores, order, axis=1)
             self.context.progress(part.stop, len(queries))
         found.scores[found.ids < 0] = -np.inf
+        if not np.isfinite(found.scores[found.ids >= 0]).all():
+            raise DataError(f"{self._file}: vectors that are not finite; build the index again.")
         self._measure(queries, k, found)
         return found
 
@@ -195,10 +197,10 @@ class FaissIndex(Retriever):
         known = self._reconstruct(rows)
         if known is None:
             return
-        lengths = np.linalg.norm(known, axis=1, keepdims=True)
+        lengths = np.linalg.norm(known.astype(np.float64), axis=1, keepdims=True)
         if not (np.abs(lengths - 1) < 0.25).all():  # quantised vectors are not quite of length 1
             raise DataError(f"{file}: its vectors are not of length 1, but {lengths.max():.3g}.")
-        scores, _ = index.search(known / lengths, 1)
+        scores, _ = index.search((known / lengths).astype(np.float32), 1)
         lost = int((scores < NEAR * lengths).sum())
         if lost > len(rows) // 4:
             raise DataError(
