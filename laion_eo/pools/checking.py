@@ -128,8 +128,9 @@ class _Checking:
                 what = f"{vectors.rows} vectors, but {metadata.rows} rows of metadata"
                 yield _Fault(vectors.path, what)
             path = record_path(stem)
-            if recorded and (what := self._in_shard_record(path, [files[name] for name in paths])):
-                yield _Fault(path, what)
+            named = [files[name] for name in paths]
+            if recorded and (fault := self._in_shard_record(path, named)):
+                yield _Fault(path, fault)
         if stems and stems != [f"{n:0{len(str(len(stems) - 1))}d}" for n in range(len(stems))]:
             yield _Fault(INDEX, f"its shards are not numbered from 0: {', '.join(stems[:3])} ...")
 

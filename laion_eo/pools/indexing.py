@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
+
+from pydantic_core import to_jsonable_python
 
 from laion_eo.blame import naming_culprits
 from laion_eo.builtin.retrievers.pool_record import FAISS, IndexArguments, PoolRecord
@@ -111,9 +114,17 @@ def index(
         source = open_source(Path(pool), lambda: _ready(fetch, stack))
         listed = source.entries()  # before the model is loaded: an empty pool needs none
         prefix = url_prefix or f"{Path(pool).resolve().as_uri()}/"
-        # Not resolve(): a link keeps its name.
-        asked = IndexArguments(pool=os.path.abspath(pool), embedder=use, url_prefix=url_prefix)  # noqa: PTH100
+        asked = _asked(Path(pool), use, url_prefix)
         return Indexer(source, Path(out), _ready(model, stack), prefix, asked=asked).run(listed)
+
+
+def _asked(pool: Path, embedder: Mapping[str, JSON], url_prefix: str | None) -> IndexArguments:
+    """Return what the record says of how the pool is made."""
+    place = os.path.abspath(pool)  # noqa: PTH100 - not resolve(): a link keeps its name
+    asked = {"pool": place, "embedder": embedder, "url_prefix": url_prefix}
+    text = json.dumps(to_jsonable_python(asked, fallback=str), ensure_ascii=False)
+    # A record is UTF-8, which the bytes of a path need not be.
+    return IndexArguments.model_validate_json(text.encode("utf-8", "replace"))
 
 
 def _ready(component: C, stack: ExitStack) -> C:

@@ -66,6 +66,18 @@ def grow(content: bytearray) -> None:
     content.extend(b"\0")
 
 
+def into_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def into_link(path: Path) -> None:
+    target = path.parents[2] / path.name
+    shutil.copy(path, target)
+    path.unlink()
+    path.symlink_to(target)
+
+
 ON_ANY_FILE: dict[str, Alteration] = {
     "deleted": Path.unlink,
     "emptied": lambda path: path.write_bytes(b""),
@@ -73,12 +85,8 @@ ON_ANY_FILE: dict[str, Alteration] = {
     "zeroed": edited(zero),
     "one bit flipped": edited(flip),
     "grown": edited(grow),
-    "a folder": lambda path: (path.unlink(), path.mkdir()),
-    "a link": lambda path: (
-        shutil.copy(path, path.parents[2] / path.name),
-        path.unlink(),
-        path.symlink_to(path.parents[2] / path.name),
-    ),
+    "a folder": into_folder,
+    "a link": into_link,
 }
 
 

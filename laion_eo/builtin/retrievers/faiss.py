@@ -224,7 +224,9 @@ class FaissIndex(Retriever):
             return
         config = ExactScan.Config.model_validate({"pool": str(self.config.index), "k": k})
         chosen = np.linspace(0, len(queries) - 1, sample).astype(int)
-        exact = ExactScan(config, self.context).search(queries[chosen], k)
+        scan = ExactScan(config, self.context)
+        scan.take_over(self._vouched)
+        exact = scan.search(queries[chosen], k)
         pairs = zip(found.ids[chosen], exact.ids, strict=True)
         hits = sum(len(np.intersect1d(mine[mine >= 0], true[true >= 0])) for mine, true in pairs)
         recall = hits / max(1, int((exact.ids >= 0).sum()))

@@ -148,7 +148,7 @@ class Folder:
             suffixes: Extensions wanted, with their dots; all by default.
             deep: Whether files further down are included.
         """
-        prefix = self._path.rstrip("/") + "/" + (folder + "/" if folder else "")
+        prefix = self._prefix + (folder + "/" if folder else "")
         wanted = tuple(suffixes)
         return [
             self._stored(path)
@@ -174,15 +174,22 @@ class Folder:
 
         return Path(self._path) if isinstance(self._filesystem, LocalFileSystem) else None
 
-    def tree(self) -> dict[str, Stored]:
-        """Return all files, however deep, by their path below the folder, sorted."""
-        files = self.files(deep=True)
-        return dict(zip(self.paths_of(files), files, strict=True))
+    @property
+    def paths(self) -> set[str]:
+        """The paths below the folder of all files, however deep."""
+        return {path.removeprefix(self._prefix) for path in self._files}
+
+    def at(self, path: str) -> Stored:
+        """Return the file at a path below the folder, one of :attr:`paths`."""
+        return self._stored(self._prefix + path)
 
     def paths_of(self, files: Iterable[Stored]) -> list[str]:
         """Return the paths of files below the folder; those elsewhere keep theirs."""
-        prefix = self._path.rstrip("/") + "/"
-        return [file.path.removeprefix(prefix) for file in files]
+        return [file.path.removeprefix(self._prefix) for file in files]
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self._path.rstrip('/')}/"
 
     def has_folder(self, name: str) -> bool:
         """Tell whether there is a subfolder of that name; it may be empty."""

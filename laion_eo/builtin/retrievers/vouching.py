@@ -63,7 +63,7 @@ class Vouched:
     def _check_not_ours(self, found: PoolAbout | None) -> None:
         """Raise where a pool of ours has lost its record, or an old one was never finished."""
         place = self._place
-        done = {path for path in self.folder.tree() if path.startswith(f"{DONE}/")}
+        done = {path for path in self.folder.paths if path.startswith(f"{DONE}/")}
         if done and found is None:
             raise DataError(
                 f"{place}/{INDEX}: it is gone, or the indexing has not finished. Do the command "
@@ -120,7 +120,7 @@ class Vouched:
         self._hashed |= {file.path for file in todo}
 
     def _check_names(self, record: PoolRecord) -> None:
-        there = self.folder.tree()
+        there = self.folder.paths
         if not record.complete:
             raise DataError(
                 f"{self._place}: incomplete: its indexing has not finished. This finishes it: "
@@ -129,11 +129,11 @@ class Vouched:
         for file in record.files:
             if file.path not in there:
                 raise self._refusal(record, file.path, "it is gone")
-            if (size := there[file.path].size) != file.bytes:
+            if (size := self.folder.at(file.path).size) != file.bytes:
                 fault = f"it has {size:,} bytes instead of {file.bytes:,}"
                 raise self._refusal(record, file.path, fault)
         known = {file.path for file in record.files}
-        for path in there:
+        for path in sorted(there):
             if is_searched(path) and path not in known:
                 raise self._refusal(record, path, "it is not in the pool's record")
 

@@ -42,6 +42,11 @@ def spoil(path: Path) -> None:
     path.write_bytes(content)
 
 
+def link(path: Path) -> None:
+    path.rename(path.parents[2] / "x")
+    path.symlink_to("../../x")
+
+
 NAMES = ["img_emb/img_emb_1.npy", "metadata/metadata_1.parquet", "skipped/skipped_1.parquet"]
 HOWS: dict[str, Callable[[Path], object]] = {
     "deleted": Path.unlink,
@@ -49,7 +54,7 @@ HOWS: dict[str, Callable[[Path], object]] = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "zeroed": lambda path: path.write_bytes(bytes(path.stat().st_size)),
     "flipped": spoil,
-    "a link": lambda path: (path.rename(path.parents[2] / "x"), path.symlink_to("../../x")),
+    "a link": link,
 }
 
 

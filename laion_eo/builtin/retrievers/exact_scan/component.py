@@ -68,6 +68,7 @@ class ExactScan(ShardedRetriever):
         device: Device = "auto"
 
     config: Config
+    _given: Vouched | None = None
 
     @cached_property
     def _pool(self) -> Pool:
@@ -89,8 +90,16 @@ class ExactScan(ShardedRetriever):
     @cached_property
     def _vouched(self) -> list[Vouched]:
         """The pool as its record has it, and the folder of the metadata if that is another."""
-        places = [self.config.pool, *([self.config.metadata] if self.config.metadata else [])]
-        return [Vouched(place) for place in places]
+        elsewhere = [Vouched(self.config.metadata)] if self.config.metadata else []
+        return [self._given or Vouched(self.config.pool), *elsewhere]
+
+    def take_over(self, vouched: Vouched) -> None:
+        """Take over what was compared of the same pool, before this retriever is used.
+
+        Args:
+            vouched: Its files are not read again to be compared.
+        """
+        self._given = vouched
 
     def check(self) -> None:
         """Compare the pool with its record, and open it: its files, their headers, its metadata.
