@@ -55,11 +55,13 @@ def pool_faults(pool: Path, *, thorough: bool) -> list[str]:
     """
     if not pool.is_dir():
         raise DataError(f"{pool}: no such folder.")
+    if not (pool / INDEX).exists():
+        return [f"{INDEX}: it is gone; nothing vouches for this pool"]
+    if not (pool / INDEX).is_file():
+        return [f"{INDEX}: it is no file"]
     try:
         with (pool / INDEX).open("rb") as stream:
             record = decode(stream.read(MAX_BYTES))
-    except FileNotFoundError:
-        return [f"{INDEX}: it is gone; nothing vouches for this pool"]
     except OSError as error:
         return [f"{INDEX}: it cannot be read: {error.strerror}"]
     except ValueError as error:

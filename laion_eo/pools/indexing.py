@@ -177,7 +177,7 @@ class Indexer:
             found = self._found()
             kept = self._maker.kept(shards, found)
             faiss = self._faiss_index(shards, kept)
-            if not self._is_whole(shards, kept, faiss):
+            if not self._is_complete(shards, kept, faiss):
                 self._begin(shards, kept, faiss)
                 self._make(shards, kept, len(listed))
                 self._finish(shards, kept, faiss)
@@ -213,7 +213,7 @@ class Indexer:
             logger.warning("%s: %s; removed: --faiss builds it again", self.out / FAISS, fault)
         return [] if fault else [index]
 
-    def _is_whole(
+    def _is_complete(
         self, shards: Sequence[Shard], kept: Mapping[int, ShardRecord], faiss: list[FileRecord]
     ) -> bool:
         """Tell whether nothing has to be done."""

@@ -67,7 +67,7 @@ class Pieces:
         found: dict[int, pa.Table] = {}
         for path in sorted(self.folder.glob("*.piece")):
             match = _NAME.fullmatch(path.name)
-            if match is None:
+            if match is None or not path.is_file():
                 continue
             first, last = int(match[1]), int(match[2])
             if not start <= first < last <= stop or identify(first, last) != match[3]:

@@ -64,12 +64,23 @@ class PoolFolder:
         names = sorted(path.name for path in self.path.iterdir())
         # Without either it could be a third-party pool.
         ours = DONE in names or self.read() is not None
-        other = [path for path in self.paths() if not is_known(path)] if ours else names
+        other = self._unknown() if ours else names
         if other:
             raise DataError(f"{self.path}: holds {other[0]!r}; an index needs its own folder.")
         for name in (DONE, *FOLDERS):
             if (self.path / name).is_symlink():
                 raise DataError(f"{self.path / name}: a link; an index needs its own folder.")
+
+    def _unknown(self) -> list[str]:
+        """Return the paths of files and folders that no indexing leaves."""
+        ours = {
+            DONE,
+            PIECES,
+            *FOLDERS,
+        }  # a link is in `paths`, too; that it is one is said elsewhere
+        files = [path for path in self.paths() if not is_known(path) and path not in ours]
+        folders = {path.relative_to(self.path).as_posix() for path in self.path.rglob("*/")}
+        return files or sorted(folders - ours)
 
     def paths(self) -> list[str]:
         """Return the paths below it of all that lies in it, but for folders, sorted."""
@@ -78,6 +89,8 @@ class PoolFolder:
 
     def read(self) -> PoolRecord | None:
         """Return the record; ``None`` if there is none, or it is damaged, or not one of ours."""
+        if not (self.path / INDEX).is_file():
+            return None
         try:
             with (self.path / INDEX).open("rb") as stream:
                 found = decode(stream.read(MAX_BYTES))

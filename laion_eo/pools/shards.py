@@ -149,7 +149,7 @@ def find_shard_records(pool: Path) -> dict[str, ShardRecord]:
     """Return the records of a pool's finished shards by stem; one log line for each damaged one."""
     found = {}
     for path in sorted((pool / DONE).glob("*.json")):
-        if record := read_shard_record(path):
+        if path.is_file() and (record := read_shard_record(path)):
             found[path.stem] = record
         else:
             logger.warning("%s: damaged; the images of its shard are embedded again", path)

@@ -107,7 +107,7 @@ def test_the_record_vouches_for_the_index(tmp_path: Path) -> None:
     assert pool_faults(pool, thorough=True) == []
 
 
-def test_nothing_vouches_for_an_index_of_somebody_else(tmp_path: Path) -> None:
+def test_nothing_vouches_for_an_index_of_a_third_party(tmp_path: Path) -> None:
     pytest.importorskip("faiss", reason="the extra `faiss` is not installed")
     pool = tmp_path / "pool"
     indexed(write_pictures(tmp_path / "pictures"), pool)

@@ -59,7 +59,7 @@ def test_two_at_a_time_are_refused(pictures: Path, pool: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "img_emb/notes.txt", "metadata/a/b.parquet"])
-def test_a_file_of_somebody_else_is_named_and_left_alone(
+def test_a_file_of_a_third_party_is_named_and_left_alone(
     name: str, pictures: Path, pool: Path
 ) -> None:
     (pool / name).parent.mkdir(exist_ok=True)
@@ -68,6 +68,14 @@ def test_a_file_of_somebody_else_is_named_and_left_alone(
     with pytest.raises(DataError, match=f"holds '{name}'; an index needs its own folder"):
         indexed(pictures, pool)
     assert content_of(pool) == before
+
+
+@pytest.mark.parametrize("name", ["img_emb/img_emb_0.npy", "index.json", ".done/0.json"])
+def test_a_folder_in_place_of_a_file_is_named(name: str, pictures: Path, pool: Path) -> None:
+    (pool / name).unlink()
+    (pool / name).mkdir()
+    with pytest.raises(DataError, match=f"holds '{name}'; an index needs its own folder"):
+        indexed(pictures, pool)
 
 
 @pytest.mark.parametrize("name", ["img_emb", ".done", "skipped"])

@@ -160,6 +160,9 @@ class Folder:
 
     def _stored(self, path: str) -> Stored:
         info = self._files[path]
+        # A link is "other" as well; a pipe would be waited for without end.
+        if info.get("type") == "other" and self.path is not None and not Path(path).is_file():
+            raise DataError(f"{path}: neither a file nor a folder.")
         if info.get("size") is None:  # a listing over HTTP has names only
             try:
                 self._files[path] = info = {**info, **self._filesystem.info(path)}
@@ -197,7 +200,7 @@ class Folder:
 
     def file(self, name: str) -> Stored | None:
         """Return one file of the folder itself; ``None`` if there is no such file."""
-        return next((file for file in self.files() if file.name == name), None)
+        return self.at(name) if self._prefix + name in self._files else None
 
 
 def _version(info: dict[str, Any]) -> str:

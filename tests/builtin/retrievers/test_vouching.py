@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.builtin.retrievers.vouching import Vouched, is_searched
 from laion_eo.component import Context
 from laion_eo.errors import DataError
+from laion_eo.pools.checking import pool_faults
 from laion_eo.testing import random_unit, serve_folder, write_pool
 
 
@@ -161,6 +163,15 @@ def test_a_damaged_record_is_refused(content: str, pool: Path) -> None:
     with pytest.raises(DataError, match=r"index\.json: ") as caught:
         scan(pool).check()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [NAMES[0], "index.json"])
+def test_a_pipe_is_not_waited_for(name: str, pool: Path) -> None:
+    (pool / name).unlink()
+    os.mkfifo(pool / name)
+    with pytest.raises(DataError, match=f"{name}: neither a file nor a folder"):
+        scan(pool).check()
+    assert pool_faults(pool, thorough=True) == [f"{name}: it is no file"]
 
 
 def test_a_sound_pool_is_vouched_for(pool: Path) -> None:
