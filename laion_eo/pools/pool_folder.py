@@ -77,7 +77,7 @@ class PoolFolder:
             DONE,
             PIECES,
             *FOLDERS,
-        }  # a link is in `paths`, too; that it is one is said elsewhere
+        }  # a link among them is named elsewhere
         files = [path for path in self.paths() if not is_known(path) and path not in ours]
         folders = {path.relative_to(self.path).as_posix() for path in self.path.rglob("*/")}
         return files or sorted(folders - ours)
