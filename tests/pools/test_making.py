@@ -293,3 +293,68 @@ def test_an_image_that_changes_between_two_sessions_of_a_shard(
     assert indexed(pictures, out).embedded == 23 - 4
     indexed(pictures, tmp_path / "fresh")
     assert content_of(out) == content_of(tmp_path / "fresh")
+
+
+class StopsAt:
+    """Interrupts at the n-th file that is renamed or removed, before or after it is done."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, number: int, before: bool) -> None:
+        self.left, self._before = number, before
+        for name in ("replace", "rename", "unlink"):
+            patch.setattr(Path, name, self._stopping(getattr(Path, name)))
+
+    def _stopping(self, call: Callable[..., object]) -> Callable[..., object]:
+        def stopping(path: Path, *args: object, **options: object) -> object:
+            self.left -= 1
+            if self.left == 0 and self._before:
+                raise KeyboardInterrupt
+            done = call(path, *args, **options)
+            if self.left == 0:
+                raise KeyboardInterrupt
+            return done
+
+        return stopping
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_stopped_at_any_file_it_gets_there(
+    before: bool, pictures: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = content_of(whole)
+    for number in count(1):
+        out = tmp_path / str(number)
+        with monkeypatch.context() as patch:
+            stops = StopsAt(patch, number, before)
+            indexed(pictures, out)
+        if stops.left > 0:
+            break
+        indexed(pictures, out)
+        assert content_of(out) == wanted, number
+    assert number > 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before", [True, False])
+def test_indexed_again_and_stopped_at_any_file_it_gets_there(
+    before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where shards get another digit, an image has changed and a file is damaged."""
+    pictures, sound = write_pictures(tmp_path / "pictures", 20), tmp_path / "sound"
+    sizes = {"shard_rows": 2, "save_rows": 2}
+    indexed(pictures, sound, **sizes)
+    spoil(sound / "img_emb" / "img_emb_2.npy")
+    picture(781, GREEN, 30).save(pictures / "13.png")
+    picture(782, GREEN, 30).save(pictures / "20.png")
+    indexed(pictures, tmp_path / "fresh", **sizes)
+    wanted = content_of(tmp_path / "fresh")
+    for number in count(1):
+        out = tmp_path / str(number)
+        shutil.copytree(sound, out)
+        with monkeypatch.context() as patch:
+            stops = StopsAt(patch, number, before)
+            first = indexed(pictures, out, **sizes).embedded
+        if stops.left > 0:
+            break
+        assert first + indexed(pictures, out, **sizes).embedded <= 5 + 2  # a shard is done twice
+        assert content_of(out) == wanted, number
+    assert number > 40
