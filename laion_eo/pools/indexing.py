@@ -264,8 +264,8 @@ class Indexer:
 
         return PoolRecord(
             **facts_of(self.model),
-            model_id=self.model.model_id,
-            dim=self.model.dim,
+            model_id=str(self.model.model_id),
+            dim=int(self.model.dim),
             rows=rows("img_emb"),
             skipped=rows("skipped"),
             complete=complete,

@@ -85,7 +85,7 @@ class ShardMaker:
     @cached_property
     def _made_with(self) -> JSON:
         weights = facts_of(self.model).get("weights_sha256")
-        return [LAYOUT, self.model.model_id, self.model.dim, weights, self.prefix]
+        return [LAYOUT, self.model.model_id, int(self.model.dim), weights, self.prefix]
 
     def _made_from(self, entries: Sequence[Listed], *more: JSON) -> str:
         rows = [(entry.path, entry.caption, entry.url) for entry in entries]
