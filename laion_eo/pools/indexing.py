@@ -16,7 +16,7 @@ from typing import TypeVar
 from pydantic_core import to_jsonable_python
 
 from laion_eo.blame import naming_culprits
-from laion_eo.builtin.retrievers.pool_record import FAISS, IndexArguments, PoolRecord
+from laion_eo.builtin.retrievers.pool_record import FAISS, INDEX, IndexArguments, PoolRecord
 from laion_eo.component import Component, Context
 from laion_eo.errors import RunError
 from laion_eo.file_record import FileRecord, fault_of
@@ -199,6 +199,8 @@ class Indexer:
         if self._folder.is_old():
             logger.info("%s: made by an older laion-eo; all images are embedded again", self.out)
             return {}
+        if (self.out / INDEX).exists() and self._folder.read() is None:
+            logger.warning("%s: damaged; it is written again", self.out / INDEX)
         return find_shard_records(self.out)
 
     def _faiss_index(
