@@ -18,7 +18,7 @@ from pydantic_core import to_jsonable_python
 from laion_eo.blame import naming_culprits
 from laion_eo.builtin.retrievers.pool_record import FAISS, INDEX, IndexArguments, PoolRecord
 from laion_eo.component import Component, Context
-from laion_eo.errors import RunError
+from laion_eo.errors import ConfigError, RunError
 from laion_eo.file_record import FileRecord, fault_of
 from laion_eo.kinds import Downloader, Embedder
 from laion_eo.pools.causes import likely_cause
@@ -35,7 +35,7 @@ from laion_eo.pools.shards import (
     split,
 )
 from laion_eo.pools.sources import Listed, PoolSource, open_source
-from laion_eo.redaction import redacted_json
+from laion_eo.redaction import redacted_json, without_login
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
@@ -97,10 +97,15 @@ def index(
 
     Raises:
         ConfigError: The embedder or the downloader is misconfigured, or lacks a package, weights or
-            a contact.
+            a contact; or ``url_prefix`` has a login in it.
         DataError: The pool has no images, its table is unusable, or ``out`` holds other files.
         RunError: Not one image could be embedded, or another indexing works in ``out``.
     """
+    if url_prefix and without_login(url_prefix) != url_prefix:
+        raise ConfigError(
+            "--url-prefix: a login does not belong into the URLs of a pool: a dataset publishes "
+            "them."
+        )
     registry = registry or Registry.discover()
     after_batch = registry.manager.hook.laion_eo_after_batch
     context = Context(

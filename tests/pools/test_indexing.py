@@ -324,3 +324,11 @@ def test_a_missing_package_is_named_before_the_pool_is_listed(
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(ConfigError, match=re.escape("pip install 'laion-eo[clip]'")):
         index(tmp_path / "no such pool", tmp_path / "out")
+
+
+@pytest.mark.parametrize("login", ["user:password", "token"])
+def test_a_login_does_not_belong_into_a_pools_urls(login: str, web: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a login does not belong into the URLs") as caught:
+        index(web, tmp_path / "pool", {"use": "colours"}, f"https://{login}@images.example/")
+    assert login not in str(caught.value)
+    assert not (tmp_path / "pool").exists()
