@@ -17,6 +17,7 @@ from pydantic_core import to_jsonable_python
 
 from laion_eo.config import Model, RunConfig
 from laion_eo.errors import DataError
+from laion_eo.file_record import FileRecord
 
 FORMAT = 1
 """The manifest's format; raised where a reader of the last one would misunderstand the next."""
@@ -33,6 +34,7 @@ class StageRecord(Model):
         seconds: Time that its last session took.
         counts: What it kept and dropped, by reason.
         facts: Model hashes, thresholds and the like, by component.
+        files: What it wrote, by paths relative to the run directory.
     """
 
     fingerprint: str
@@ -40,6 +42,7 @@ class StageRecord(Model):
     seconds: float = Field(ge=0.0)
     counts: dict[str, int] = Field(default_factory=dict)
     facts: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    files: tuple[FileRecord, ...] = ()
 
 
 class Provider(Model):
