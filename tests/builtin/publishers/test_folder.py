@@ -7,6 +7,7 @@ import pytest
 from laion_eo.builtin.publishers.folder import Folder
 from laion_eo.component import Context
 from laion_eo.errors import ConfigError
+from laion_eo.file_record import record_file
 from laion_eo.kinds import Release
 
 
@@ -16,7 +17,13 @@ def release(tmp_path: Path) -> Release:
     (folder / "ver-0").mkdir(parents=True)
     (folder / "README.md").write_text("card")
     (folder / "ver-0" / "train-00000-of-00001.parquet").write_bytes(b"rows")
-    return Release("ver-0", folder)
+    return recorded(folder)
+
+
+def recorded(folder: Path) -> Release:
+    """The release of what is in a folder now."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return Release("ver-0", folder, tuple(record_file(folder, path) for path in paths))
 
 
 def publish(release: Release, path: Path | None) -> str:
@@ -27,14 +34,14 @@ def test_the_revision_is_of_the_content(release: Release) -> None:
     first = publish(release, None)
     assert publish(release, None) == first
     (release.folder / "README.md").write_text("another card")
-    assert publish(release, None) != first
+    assert publish(recorded(release.folder), None) != first
 
 
 def test_the_copy_is_whole_and_can_be_replaced(release: Release, tmp_path: Path) -> None:
     target = tmp_path / "out"
     publish(release, target)
     (release.folder / "README.md").write_text("another card")
-    publish(release, target)
+    publish(recorded(release.folder), target)
     assert (target / "README.md").read_text() == "another card"
     assert (target / "ver-0" / "train-00000-of-00001.parquet").read_bytes() == b"rows"
 
