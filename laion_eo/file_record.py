@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from laion_eo.fingerprint import fingerprint
+from laion_eo.types import JSON
 
 SAMPLED_ABOVE = 64 << 20
 """Bytes above which a file is compared by its size and a sample, unless all of it is asked for."""
@@ -94,6 +96,16 @@ def digest_of(records: Iterable[FileRecord]) -> str:
         records: Always in the same order.
     """
     return fingerprint([[record.path, record.sha256] for record in records])
+
+
+def checksum_of(content: Mapping[str, JSON]) -> str:
+    """Return the SHA-256 of plain JSON, which a record of files carries to vouch for itself.
+
+    Args:
+        content: Without the checksum; the order of its keys does not matter.
+    """
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _outside(path: str) -> bool:

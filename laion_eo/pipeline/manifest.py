@@ -29,8 +29,10 @@ class StageRecord(Model):
     """What a complete step leaves behind beside its output.
 
     Attributes:
-        fingerprint: Of the step's inputs and options.
+        fingerprint: Of the step's options, its data and the steps before.
+        inputs: By name, the digest of what each step that it needs had left.
         parts: Files of its table; 0 for the dataset, which is a folder of its own.
+        files: Each file that it left, with its size and hash; paths start at the run directory.
         seconds: Time that its last session took.
         counts: What it kept and dropped, by reason.
         facts: Model hashes, thresholds and the like, by component.
@@ -38,11 +40,23 @@ class StageRecord(Model):
     """
 
     fingerprint: str
+    inputs: dict[str, str] = Field(default_factory=dict)
     parts: int = Field(ge=0)
+    files: tuple[FileRecord, ...] = ()
     seconds: float = Field(ge=0.0)
     counts: dict[str, int] = Field(default_factory=dict)
     facts: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     files: tuple[FileRecord, ...] = ()
+
+
+class Seal(Model):
+    """What vouches for the files of a run that no step leaves.
+
+    Attributes:
+        files: ``manifest.json`` and ``run.toml``.
+    """
+
+    files: tuple[FileRecord, ...]
 
 
 class Provider(Model):

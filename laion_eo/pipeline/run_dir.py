@@ -1,16 +1,16 @@
 """The run directory: where every step leaves its output, and how a killed run resumes.
 
-Parts are named ``part-00003-<fingerprint>.parquet``; they are written aside and renamed, so that
-each is complete or not there. A step that is complete has a record in ``.stages/``; parts of other
-fingerprints are then deleted.
+Parts are named ``part-00003-<fingerprint>.parquet``; they are written aside, synced and renamed, so
+that each is complete or not there. A file counts only if a record vouches for it
+(:mod:`laion_eo.pipeline.records`) and it is still what that record says; any other is made again.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,19 +19,40 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from laion_eo.errors import ConfigError, RunError
-from laion_eo.files import WORKING, write_atomically
-from laion_eo.pipeline.manifest import StageRecord
+from laion_eo.file_record import FileRecord, digest_of, fault_of, record_file
+from laion_eo.files import (
+    WORKING,
+    make_folder,
+    restore_folder,
+    sync_file,
+    sync_folder,
+    write_atomically,
+)
+from laion_eo.pipeline.manifest import MANIFEST, Seal, StageRecord
+from laion_eo.pipeline.records import Records, Work
 
+logger = logging.getLogger("laion_eo")
+
+RUN_FILE = "run.toml"
 _PART = re.compile(r"part-(\d+)-([0-9a-f]+)\.parquet")
 _LOCK = ".lock"
 _SCRATCH = ".shards"
 
 
 class RunDir:
-    """The folder of one run."""
+    """The folder of one run.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The folder.
+        thorough: Hash what is taken over whole, however large it is.
+    """
+
+    def __init__(self, path: Path, *, thorough: bool = False) -> None:
         self.path = path
+        self.thorough = thorough
+        self.records = Records(path / ".stages")
+        self._sound: dict[FileRecord, tuple[int, int, int]] = {}
+        self._unsynced: list[Path] = []
 
     @property
     def images(self) -> Path:
@@ -47,6 +68,8 @@ class RunDir:
     def lock(self) -> Iterator[None]:
         """Hold the directory for this process alone; the lock of a killed process is no lock.
 
+        What a killed process left half-written is removed.
+
         Raises:
             ConfigError: It is a folder with files that no run left, which a run could overwrite.
             RunError: Another process works in it.
@@ -56,7 +79,7 @@ class RunDir:
             raise ConfigError(
                 f"{self.path}: holds files that no run left; name a new or empty folder with --out."
             )
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         # The file stays: it marks the folder as a run's. It also keeps filelock from falling back
         # to a lock that a killed process leaves behind.
         lock = FileLock(marker, timeout=0, preserve_lock_file=True)
@@ -65,38 +88,75 @@ class RunDir:
         except Timeout:
             raise RunError(f"{self.path}: another laion-eo works in this directory.") from None
         try:
+            sync_folder(self.path)
+            self._sweep()
             yield
         finally:
             lock.release()
+
+    def _sweep(self) -> None:
+        """Remove temporary files, and parts that no record vouches for."""
+        restore_folder(self.dataset)
+        for leftover in self.path.glob(f".*{WORKING}"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+        for pattern in (f"*{WORKING}", f"*/*{WORKING}", f"*/{_SCRATCH}/*/*{WORKING}"):
+            for leftover in self.path.glob(pattern):
+                leftover.unlink()
+        for folder in {path.parent for path in self.path.glob("*/part-*.parquet")}:
+            vouched = {self.path / record.path for record in self._vouched(folder.name)}
+            for path in self.parts(folder.name):
+                if path not in vouched:
+                    path.unlink()
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the run atomically."""
         write_atomically(self.path / name, text.encode())
 
+    def seal(self) -> None:
+        """Vouch for the run's own files, which are written last."""
+        files = [record_file(self.path, self.path / name) for name in (MANIFEST, RUN_FILE)]
+        self.records.save_seal(Seal(files=tuple(files)))
+
     def write_image(self, name: str, content: bytes) -> None:
-        """Store an image under its content's name, unless it is there already."""
+        """Store an image under its content's name, unless it is there already.
+
+        It is on the disk when the next part is.
+        """
         path = self.images / name
         if not path.exists():
-            write_atomically(path, content)
+            write_atomically(path, content, durable=False)
+        self._unsynced.append(path)
 
-    def sweep_images(self) -> None:
-        """Delete the temporary files that a killed process left among the images."""
-        for leftover in self.images.glob(f"*{WORKING}"):
-            leftover.unlink()
+    def _sync_images(self) -> None:
+        for path in self._unsynced:
+            sync_file(path)
+        if self._unsynced:
+            sync_folder(self.images)
+        self._unsynced.clear()
 
     def scratch(self, stage: str) -> Path:
         """Return the folder for what a stage keeps until it is complete, and which is gone then."""
         return self.path / stage / _SCRATCH
 
-    def part(self, stage: str, index: int, fingerprint: str) -> Path:
+    def part(self, work: Work, index: int) -> Path:
         """Return the path of one part of a stage's table."""
-        return self.path / stage / f"part-{index:05d}-{fingerprint}.parquet"
+        return self.path / work.step / f"part-{index:05d}-{work.fingerprint}.parquet"
 
-    def write_part(self, stage: str, index: int, fingerprint: str, table: pa.Table) -> None:
-        """Write one part of a stage's table atomically."""
+    def write_part(self, work: Work, index: int, table: pa.Table) -> None:
+        """Write one part of a stage's table atomically, and note that it is there.
+
+        Raises:
+            OSError: The disk cannot take it.
+        """
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
-        write_atomically(self.part(stage, index, fingerprint), sink.getvalue().to_pybytes())
+        self._sync_images()
+        path = self.part(work, index)
+        write_atomically(path, sink.getvalue().to_pybytes())
+        record = record_file(self.path, path, table.num_rows)
+        self._note_sound(record)
+        self.records.add(work, record)
 
     def parts(self, stage: str, fingerprint: str | None = None) -> list[Path]:
         """Return the parts of a stage in order, of one fingerprint or of all."""
@@ -107,74 +167,191 @@ class RunDir:
                 found.append(path)
         return found
 
-    def done(self, stage: str, fingerprint: str) -> set[int]:
-        """Return the numbers of the parts that are there."""
-        return {int(path.name.split("-")[1]) for path in self.parts(stage, fingerprint)}
+    def done(self, work: Work) -> set[int]:
+        """Return the numbers of the parts of unfinished work that are there, and sound."""
+        records = self.records.finished_of(work)
+        return {_number(record) for record in records if self.fault(record) is None}
+
+    def sound_parts(self, stage: str) -> list[Path]:
+        """Return the parts of a stage, of whatever fingerprint, that a record vouches for."""
+        records = self._vouched(stage)
+        return [self.path / record.path for record in records if self.fault(record) is None]
+
+    def _vouched(self, stage: str) -> list[FileRecord]:
+        record = self.record(stage)
+        found = list(record.files) if record else []
+        for path in self.records.progress_paths(stage):
+            found += self.records.finished(path)
+        return found
+
+    def fault(self, record: FileRecord) -> str | None:
+        """Return what is wrong with a file, or ``None``; it is read once, until it changes."""
+        if record in self._sound and self._sound[record] == self._stat(record):
+            return None
+        found = fault_of(self.path, record, thorough=self.thorough)
+        if found is None:
+            self._note_sound(record)
+        return found
+
+    def _note_sound(self, record: FileRecord) -> None:
+        if stat := self._stat(record):
+            self._sound[record] = stat
+
+    def _stat(self, record: FileRecord) -> tuple[int, int, int] | None:
+        try:
+            stat = (self.path / record.path).lstat()
+        except OSError:
+            return None
+        return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
     def read(self, stage: str, columns: list[str] | None = None) -> pa.Table:
         """Read the table of a complete stage.
 
         Raises:
-            RunError: The stage has not been completed in this directory.
+            RunError: The stage has not been completed in this directory, or a part is damaged.
         """
         record = self.record(stage)
         if record is None:
             raise RunError(f"{self.path}: the stage {stage!r} is not complete; run it first.")
-        return self.read_parts(stage, record.fingerprint, columns)
+        return self._tables([self.path / file.path for file in record.files], columns)
 
-    def read_parts(
-        self, stage: str, fingerprint: str, columns: list[str] | None = None
-    ) -> pa.Table:
-        """Read the parts of one fingerprint as one table."""
-        parts = self.parts(stage, fingerprint)
-        if not parts:
-            return pa.table({})
-        return pa.concat_tables([pq.read_table(path, columns=columns) for path in parts])
+    def read_done(self, work: Work) -> pa.Table:
+        """Read the parts of a stage in work that are finished, as one table.
+
+        Raises:
+            RunError: A part is damaged.
+        """
+        return self._tables([self.path / file.path for file in self.records.finished_of(work)])
+
+    def _tables(self, paths: Sequence[Path], columns: list[str] | None = None) -> pa.Table:
+        tables = [self.read_table(path, columns) for path in paths]
+        return pa.concat_tables(tables) if tables else pa.table({})
+
+    def read_table(self, path: Path, columns: list[str] | None = None) -> pa.Table:
+        """Read one part.
+
+        Raises:
+            RunError: It is gone, or damaged.
+        """
+        try:
+            return pq.read_table(path, columns=columns, partitioning=None)
+        except (OSError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise RunError(
+                f"{path}: gone or damaged since it was written; run the same command again, which "
+                f"makes it anew ({reason})."
+            ) from error
 
     def record(self, step: str) -> StageRecord | None:
         """Return the record of a complete step; ``None`` if there is none, or a damaged one."""
-        try:
-            data = json.loads(self._record_path(step).read_text("utf-8"))
-            return StageRecord.model_validate(data)
-        except (FileNotFoundError, ValueError):
-            return None
+        return self.records.load(step)
 
-    def records(self, steps: Iterable[str]) -> dict[str, StageRecord]:
+    def all_records(self, steps: Iterable[str]) -> dict[str, StageRecord]:
         """Return the records of those of the steps that are complete, by name."""
         found = {step: self.record(step) for step in steps}
         return {step: record for step, record in found.items() if record}
 
-    def _record_path(self, step: str) -> Path:
-        return self.path / ".stages" / f"{step}.json"
+    def work(self, step: str, fingerprint: str, needs: Iterable[str]) -> Work:
+        """Return what a step is to make of what the steps before it have left."""
+        left = {name: self.record(name) for name in needs}
+        inputs = {name: digest_of(record.files) if record else "" for name, record in left.items()}
+        return Work(step, fingerprint, inputs)
 
-    def is_complete(self, step: str, fingerprint: str) -> bool:
-        """Tell whether the output of a step is there, complete and of the wanted fingerprint."""
-        record = self.record(step)
-        if record is None or record.fingerprint != fingerprint:
+    def is_complete(self, work: Work) -> bool:
+        """Tell whether the output of a step is there, sound, and made of the same inputs."""
+        record = self.record(work.step)
+        if record is None or record.fingerprint != work.fingerprint:
             return False
-        if step == self.dataset.name:
-            return self.dataset.is_dir()
-        return len(self.parts(step, fingerprint)) == record.parts
+        return record.inputs == work.inputs and self.damage(work.step) is None
 
-    def begin(self, step: str, fingerprint: str) -> None:
+    def damage(self, step: str) -> str | None:
+        """Return which file of a complete step is not what its record says, and why.
+
+        Files that do not belong into the dataset are damage, too: a release would publish them.
+        """
+        record = self.record(step)
+        if record is None:
+            return None
+        for file in record.files:
+            if fault := self.fault(file):
+                return f"{file.path}: {fault}"
+        if step == self.dataset.name:
+            return self._stranger({file.path for file in record.files})
+        return None
+
+    def _stranger(self, ours: set[str]) -> str | None:
+        if self.dataset.is_symlink():
+            return f"{self.dataset.name}: it is a link"
+        for path in sorted(self.dataset.rglob("*")):
+            name = path.relative_to(self.path).as_posix()
+            if name not in ours and (path.is_symlink() or not path.is_dir()):
+                return f"{name}: it is not of this run"
+        return None
+
+    def begin(self, work: Work) -> None:
         """Note that the work on a step begins: no record may speak of output that it changes.
 
         The dataset is written in place, so its record goes. A table's parts carry their fingerprint
         in their names: the record of another one stays true, and returning to those options costs
-        nothing, until :meth:`complete` replaces it and deletes what it spoke of.
+        nothing, until :meth:`complete` replaces it and deletes what it spoke of. Parts of the same
+        fingerprint that are sound, and made of the same inputs, are taken over.
         """
-        record = self.record(step)
-        if record and (step == self.dataset.name or record.fingerprint == fingerprint):
-            self._record_path(step).unlink()
+        record = self.record(work.step)
+        if work.step == self.dataset.name:
+            self.records.remove(work.step)
+            return
+        if record and record.fingerprint == work.fingerprint:
+            same = record.inputs == work.inputs
+            self.records.begin(work, [f for f in record.files if same and not self.fault(f)])
+        elif not self.records.begun(work):
+            self.records.begin(work, ())
+        if record is None or record.fingerprint == work.fingerprint:
+            self.records.remove(work.step)
+        done = self.done(work)
+        for path in self.parts(work.step, work.fingerprint):
+            if int(path.name.split("-")[1]) not in done:
+                path.unlink()
+
+    def files_of(self, work: Work, count: int = 0) -> tuple[FileRecord, ...]:
+        """Return the records of all files that a step has made.
+
+        Args:
+            work: What it was to make.
+            count: How many parts it said that there would be; 0 if it could not know.
+
+        Raises:
+            RunError: Some are missing: somebody else has changed the directory meanwhile.
+        """
+        if work.step == self.dataset.name:
+            paths = sorted(path for path in self.dataset.rglob("*") if path.is_file())
+            return tuple(record_file(self.path, path, _rows(path)) for path in paths)
+        files = self.records.finished_of(work)
+        whole = [_number(file) for file in files] == list(range(max(count, len(files))))
+        if not files or not whole or any(self.fault(file) for file in files):
+            raise RunError(
+                f"{self.path / work.step}: parts are gone that were there a moment ago; run the "
+                "same command again, and let nothing else write into this folder."
+            )
+        return tuple(files)
 
     def complete(self, step: str, record: StageRecord) -> None:
         """Mark a step complete and delete what earlier fingerprints and its own work left."""
-        content = json.dumps(record.model_dump(mode="json"), indent=1).encode()
-        write_atomically(self._record_path(step), content)
-        current = set(self.parts(step, record.fingerprint))
+        self.records.save(step, record)
+        for progress in self.records.progress_paths(step):
+            progress.unlink()
+        current = {self.path / file.path for file in record.files}
         for path in self.parts(step):
             if path not in current:
                 path.unlink()
-        for leftover in (self.path / step).glob(f"*{WORKING}"):
-            leftover.unlink()
+        for journal in (self.path / step).glob("journal-*"):
+            journal.unlink()
         shutil.rmtree(self.scratch(step), ignore_errors=True)
+
+
+def _number(record: FileRecord) -> int:
+    match = _PART.fullmatch(Path(record.path).name)
+    return int(match[1]) if match else -1
+
+
+def _rows(path: Path) -> int | None:
+    return int(pq.read_metadata(path).num_rows) if path.suffix == ".parquet" else None

@@ -21,10 +21,12 @@ from laion_eo.blame import culprit, naming_culprits
 from laion_eo.component import Context
 from laion_eo.config import RunFile
 from laion_eo.errors import RunError
+from laion_eo.file_record import FileRecord
 from laion_eo.fingerprint import fingerprint
 from laion_eo.pipeline.checks import check_allow_list, check_chain, check_engine
 from laion_eo.pipeline.manifest import MANIFEST, Manifest, StageRecord, to_json
-from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pipeline.records import SEAL, Work
+from laion_eo.pipeline.run_dir import RUN_FILE, RunDir
 from laion_eo.pipeline.stages import (
     STAGES,
     Publishing,
@@ -39,6 +41,8 @@ from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
 logger = logging.getLogger("laion_eo")
+
+TRACEBACK = "traceback.txt"
 
 
 @dataclass(frozen=True)
@@ -111,13 +115,23 @@ class Runner:
 
     def up_to_date(self, step: Step) -> bool:
         """Tell whether a step's output is there, complete and of the wanted fingerprint."""
-        return self.run_dir.is_complete(step.name, self.fingerprints[step.name])
+        work = self.work(step)
+        record = self.run_dir.record(step.name)
+        if record is None or not self.run_dir.is_complete(work):
+            return False
+        parts = set(range(record.parts))
+        return step.intact(work, parts) == parts
+
+    def work(self, step: Step) -> Work:
+        """Return what a step is to make of what the steps before it have left."""
+        return self.run_dir.work(step.name, self.fingerprints[step.name], step.needs)
 
     def done_parts(self, step: Step) -> set[int]:
         """Return the parts of a killed run that a step resumes after."""
         if not isinstance(step, ShardedStage | StreamStage):
             return set()
-        return self.run_dir.done(step.name, self.fingerprints[step.name])
+        work = self.work(step)
+        return step.intact(work, self.run_dir.done(work))
 
     def check(self) -> None:
         """Raise for what the steps that are not up to date are missing, before any work.
@@ -126,7 +140,11 @@ class Runner:
             ConfigError: A package, a model or a file; or the pool was made with another model.
             DataError: The anchors, the pool or another file of data.
         """
-        todo = [step for step in self.steps if not self.up_to_date(step)]
+        todo: list[ShapedStage | Publishing] = []
+        for step in self.steps:
+            # What is made again may come out differently, and then so does all that needs it.
+            if {one.name for one in todo} & {*step.needs} or not self.up_to_date(step):
+                todo.append(step)
         if todo:
             check_engine(self.workbench)
         for step in todo:
@@ -154,12 +172,14 @@ class Runner:
         """Leave what the one line of the message cannot say where a plugin's author finds it."""
         text = "".join(traceback.format_exception(error))
         with suppress(OSError):  # a full disk: the message itself says so
-            self.run_dir.write_text("traceback.txt", text)
+            self.run_dir.write_text(TRACEBACK, text)
 
     def _run(self) -> RunResult:
         self.check()
+        self.run_dir.records.remove(SEAL)
+        (self.run_dir.path / TRACEBACK).unlink(missing_ok=True)
         resolved = self.workbench.resolved().model_dump(mode="json")
-        self.run_dir.write_text("run.toml", tomli_w.dumps(_without_none(resolved)))
+        self.run_dir.write_text(RUN_FILE, tomli_w.dumps(_without_none(resolved)))
         hook = self.registry.manager.hook
         names = [step.name for step in self.steps]
         told = self._manifest().dump()
@@ -174,10 +194,11 @@ class Runner:
         hook.laion_eo_after_run(manifest=told)
         finished = _with_added(manifest, told).dump()
         self.run_dir.write_text(MANIFEST, json.dumps(finished, indent=1) + "\n")
+        self.run_dir.seal()
         return RunResult(self.run_dir.path, finished, ran)
 
     def _manifest(self) -> Manifest:
-        return self.workbench.manifest(self.run_dir.records(step.name for step in self.steps))
+        return self.workbench.manifest(self.run_dir.all_records(step.name for step in self.steps))
 
     def _run_step(self, step: ShapedStage | Publishing) -> None:
         self._step = step.name
@@ -194,12 +215,19 @@ class Runner:
     def _work(self, step: ShapedStage | Publishing) -> None:
         """Do a step: between its beginning and its end alone, no record speaks of its output."""
         started = time.monotonic()
-        wanted = self.fingerprints[step.name]
-        self.run_dir.begin(step.name, wanted)
-        counts = self._publish(step) if isinstance(step, Publishing) else self._make(step, wanted)
+        if damage := self.run_dir.damage(step.name):
+            logger.warning("%s; what is missing of %s is made again", damage, step.name)
+        work = self.work(step)
+        self.run_dir.begin(work)
+        if isinstance(step, Publishing):
+            counts, files = self._publish(step), self.run_dir.files_of(work)
+        else:
+            counts, files = self._make(step, work)
         record = StageRecord(
-            fingerprint=wanted,
-            parts=len(self.run_dir.parts(step.name, wanted)),
+            fingerprint=work.fingerprint,
+            inputs=dict(work.inputs),
+            parts=0 if isinstance(step, Publishing) else len(files),
+            files=files,
             seconds=round(time.monotonic() - started, 3),
             counts=counts,
             facts=step.facts(),
@@ -215,7 +243,9 @@ class Runner:
         self._progress(1, 1)
         return counts
 
-    def _make(self, stage: ShapedStage, wanted: str) -> dict[str, int]:
+    def _make(
+        self, stage: ShapedStage, work: Work
+    ) -> tuple[dict[str, int], tuple[FileRecord, ...]]:
         """Make the parts of a stage's table that are not there yet, and count what it holds."""
         done, total = self.done_parts(stage), _total(stage)
         logger.info(
@@ -224,10 +254,11 @@ class Runner:
         finished = len(done)
         self._progress(finished, total)
         for index, table in self._parts(stage, done):
-            self.run_dir.write_part(stage.name, index, wanted, table)
+            self.run_dir.write_part(work, index, table)
             finished += 1
             self._progress(finished, max(total, finished))
-        return stage.counts(self.run_dir.read_parts(stage.name, wanted))
+        files = self.run_dir.files_of(work, 0 if isinstance(stage, StreamStage) else total)
+        return stage.counts(self.run_dir.read_done(work)), files
 
     def _parts(self, stage: ShapedStage, done: set[int]) -> Iterator[tuple[int, pa.Table]]:
         match stage:

@@ -4,12 +4,11 @@ import io
 from pathlib import Path
 
 import pyarrow as pa
+from kept import write_stage
 from rich.console import Console
 
 from laion_eo.cli.console import output_console
 from laion_eo.cli.summary import print_downloads, print_drops
-from laion_eo.pipeline.manifest import StageRecord
-from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.schema import DOWNLOADS, VERDICTS
 from laion_eo.types import DownloadStatus
 
@@ -29,9 +28,7 @@ def test_failures_are_counted_by_reason_and_dead_names_apart(tmp_path: Path) -> 
         *[(DownloadStatus.TRUNCATED, 200, "half")] * 1,
     ]
     rows = [{"status": s.value, "http_code": c, "reason": r} for s, c, r in entries]
-    run_dir = RunDir(tmp_path)
-    run_dir.write_part("downloads", 0, "f0", pa.Table.from_pylist(rows, schema=DOWNLOADS))
-    run_dir.complete("downloads", StageRecord(fingerprint="f0", parts=1, seconds=0.0))
+    write_stage(tmp_path, "downloads", pa.Table.from_pylist(rows, schema=DOWNLOADS))
     out = io.StringIO()
     print_downloads(tmp_path, wide(out))
     text = out.getvalue()
@@ -46,20 +43,14 @@ def test_failures_are_counted_by_reason_and_dead_names_apart(tmp_path: Path) -> 
 def test_what_a_server_says_is_no_markup(tmp_path: Path) -> None:
     """An unpaired closing tag would end the command after the work is done."""
     said = {"id": 1, "kept": False, "filter": "download", "reason": "http-error: HTTP 404 [/x]"}
-    run_dir = RunDir(tmp_path)
-    run_dir.write_part("verdicts", 0, "f0", pa.Table.from_pylist([said], schema=VERDICTS))
-    run_dir.complete("verdicts", StageRecord(fingerprint="f0", parts=1, seconds=0.0))
+    write_stage(tmp_path, "verdicts", pa.Table.from_pylist([said], schema=VERDICTS))
     out = io.StringIO()
     print_drops(tmp_path, wide(out))
     assert "HTTP 404 [/x]" in out.getvalue()
 
 
 def test_nothing_is_said_where_nothing_failed(tmp_path: Path) -> None:
-    run_dir = RunDir(tmp_path)
-    run_dir.write_part(
-        "downloads", 0, "f0", pa.Table.from_pylist([{"status": "ok"}], schema=DOWNLOADS)
-    )
-    run_dir.complete("downloads", StageRecord(fingerprint="f0", parts=1, seconds=0.0))
+    write_stage(tmp_path, "downloads", pa.Table.from_pylist([{"status": "ok"}], schema=DOWNLOADS))
     out = io.StringIO()
     print_downloads(tmp_path, wide(out))
     assert out.getvalue() == ""

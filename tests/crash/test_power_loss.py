@@ -47,11 +47,6 @@ def test_power_lost_at_a_random_moment(
     record_property("hit", f"{text}; {settle(work, command, out, wanted.state, harmed)}")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="parts are not on the disk before they are relied upon",
-)
 def test_power_lost_between_two_parts(work: Workload, known: Known, out: Path) -> None:
     """What was not fsynced is zeroed."""
     wanted = known("run")

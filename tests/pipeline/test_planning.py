@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
+from kept import unfinish
 
 from laion_eo.errors import DataError
 from laion_eo.pipeline import plan, run
@@ -41,12 +42,13 @@ def test_a_plan_knows_what_resumes(
 ) -> None:
     folder = run(run_data, tmp_path / "run", registry=registry).folder
     for stage in ("scores", "verdicts"):  # as a killed run leaves them
-        (folder / ".stages" / f"{stage}.json").unlink()
+        unfinish(folder, stage)
     RunDir(folder).parts("scores")[-1].unlink()
     states = {s.name: s.state for s in plan(run_data, folder, registry=registry).stages}
     assert states["scores"] == "resume"
     assert states["verdicts"] == "run"  # made at once: there is nothing to resume
-    assert states["languages"] == states["dataset"] == "done"
+    assert states["languages"] == "done"
+    assert states["dataset"] == "run"  # whether it is still true shows when the verdicts are there
 
 
 def test_a_plan_finds_missing_data(

@@ -17,6 +17,7 @@ from datasets import load_dataset
 from laion_eo.errors import ConfigError, DataError, RunError
 from laion_eo.hookspecs import hookimpl
 from laion_eo.pipeline import RunResult, run
+from laion_eo.pipeline.records import Work
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pools import index
 from laion_eo.registry import Registry
@@ -192,10 +193,10 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(
 ) -> None:
     write = RunDir.write_part
 
-    def full(self: RunDir, stage: str, index: int, fingerprint: str, table: pa.Table) -> None:
-        if stage == "scores" and index == 2:
+    def full(self: RunDir, work: Work, index: int, table: pa.Table) -> None:
+        if work.step == "scores" and index == 2:
             raise OSError(errno.ENOSPC, "No space left on device", "part")
-        write(self, stage, index, fingerprint, table)
+        write(self, work, index, table)
 
     monkeypatch.setattr(RunDir, "write_part", full)
     with pytest.raises(RunError, match=r"^scores: the disk is full.*run the same command again"):

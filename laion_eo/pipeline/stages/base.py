@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from laion_eo.component import Component
 from laion_eo.kinds.contract import check_facts, fail
 from laion_eo.pipeline.manifest import to_json
+from laion_eo.pipeline.records import Work
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.workbench import Workbench, identity
 
@@ -54,6 +55,15 @@ class Step(ABC):
         """
         for part in self.components():
             self.workbench.check(part)
+
+    def intact(self, work: Work, done: set[int]) -> set[int]:  # noqa: ARG002
+        """Return those of the finished parts whose rows speak of nothing that is gone or damaged.
+
+        Args:
+            work: What the parts are of.
+            done: Their numbers; the parts themselves are sound.
+        """
+        return done
 
     def facts(self) -> dict[str, dict[str, JsonValue]]:
         """Return what the manifest should know of the components, by their names.

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from laion_eo.component import Component
-from laion_eo.files import WORKING
 from laion_eo.fingerprint import fingerprint
 from laion_eo.images import EXTENSIONS
 from laion_eo.kinds import Downloader
 from laion_eo.kinds.contract import check_download, fail
+from laion_eo.pipeline.journal import Journal, Row
+from laion_eo.pipeline.records import Work
 from laion_eo.pipeline.stages.base import Rows, StreamStage, row_ranges
-from laion_eo.pipeline.stages.journal import Journal, Row
+from laion_eo.pipeline.stages.stored_images import StoredImages
 from laion_eo.pipeline.workbench import identity
 from laion_eo.schema import DOWNLOADS
 from laion_eo.types import Download, DownloadStatus
+
+logger = logging.getLogger("laion_eo")
 
 _MADE_BY = b"laion_eo.downloader"
 _WITH_IMAGE = [status.value for status in DownloadStatus if status.has_image]
@@ -65,8 +69,7 @@ class Downloads(StreamStage):
         part_of = {url: index for index in todo for url in self._urls[slice(*self._ranges[index])]}
         left = {index: self._ranges[index][1] - self._ranges[index][0] for index in todo}
         rows: dict[str, Row] = {}
-        # A temporary file: the run directory deletes those of a stage that is complete.
-        name = f"journal-{fingerprint([self._maker, self._urls])}{WORKING}"
+        name = f"journal-{fingerprint([self._maker, self._urls])}.jsonl"
         with Journal(self.run_dir.path / self.name / name) as journal:
             for url, row in self._rows(part_of, journal):
                 index = part_of[url]
@@ -85,12 +88,12 @@ class Downloads(StreamStage):
 
     def _rows(self, wanted: Collection[str], journal: Journal) -> Iterator[tuple[str, Row]]:
         """Yield each URL with its row: the known ones, then the others as they come."""
-        self.run_dir.sweep_images()
         known = {str(row["url"]): row for row in journal.rows() if row["url"] in wanted}
         known |= self._earlier([url for url in wanted if url not in known])
-        known = {url: row for url, row in known.items() if self._is_stored(row)}
-        todo = [url for url in wanted if url not in known]
-        yield from known.items()
+        lost = {url: row for url, row in known.items() if not self._is_stored(row)}
+        self._forget(lost.values())
+        todo = [url for url in wanted if url not in known or url in lost]
+        yield from ((url, row) for url, row in known.items() if url not in lost)
         known.clear()
         missing = set(todo)
         downloader = self.workbench.ready(self.workbench.one(Downloader))
@@ -98,6 +101,9 @@ class Downloads(StreamStage):
             check_download(downloader, download, missing)
             missing.remove(download.url)
             row = self._store(download)
+            before = lost.get(download.url, row)
+            if before["filename"] == row["filename"]:
+                row = before  # the same image again: nothing that was made of it has changed
             journal.append(row)
             yield download.url, row
         if missing:
@@ -107,8 +113,8 @@ class Downloads(StreamStage):
         """Return the rows of earlier successes with the same options."""
         rows: dict[str, Row] = {}
         wanted = pa.array(urls, pa.string())
-        for part in self.run_dir.parts(self.name):
-            table = pq.read_table(part)
+        for part in self.run_dir.sound_parts(self.name):
+            table = self.run_dir.read_table(part)
             if (table.schema.metadata or {}).get(_MADE_BY) == self._maker.encode():
                 good = pc.is_in(table["status"], value_set=pa.array(_WITH_IMAGE))
                 asked = pc.is_in(table["url"], value_set=wanted)
@@ -116,13 +122,33 @@ class Downloads(StreamStage):
         return rows
 
     def _is_stored(self, row: Row) -> bool:
-        """Tell whether the row's image, if it has one, is there; a truncated one is deleted."""
-        if row["filename"] is None:
-            return True
-        path = self.run_dir.images / str(row["filename"])
-        if path.is_file() and path.stat().st_size != row["bytes"]:
-            path.unlink()
-        return path.is_file()
+        """Tell whether the row's image, if it has one, is there and undamaged."""
+        name, size = row["filename"], row["bytes"]
+        return name is None or self._images.is_sound(str(name), int(str(size)))
+
+    def _forget(self, lost: Collection[Row]) -> None:
+        """Delete images that are damaged; they are fetched again."""
+        for row in lost:
+            (self.run_dir.images / str(row["filename"])).unlink(missing_ok=True)
+        if lost:
+            logger.warning(
+                "%s: %d are gone or damaged, such as %s; they are fetched again",
+                self.run_dir.images,
+                len(lost),
+                next(iter(lost))["filename"],
+            )
+
+    @cached_property
+    def _images(self) -> StoredImages:
+        return StoredImages(self.run_dir.images, thorough=self.run_dir.thorough)
+
+    def intact(self, work: Work, done: set[int]) -> set[int]:
+        """Return those of the finished parts all of whose images are there and undamaged."""
+        return {index for index in done if self._has_images(self.run_dir.part(work, index))}
+
+    def _has_images(self, part: Path) -> bool:
+        rows = self.run_dir.read_table(part, ["filename", "bytes"]).to_pylist()
+        return all(self._is_stored(row) for row in rows)
 
     def _store(self, download: Download) -> Row:
         row: Row = {field: getattr(download, field) for field in _FIELDS}

@@ -36,7 +36,7 @@ class Publishing(Step):
     def publish(self) -> dict[str, int]:
         """Write and publish the dataset; return its number of rows."""
         options = self.workbench.config.dataset
-        manifest = self.workbench.manifest(self.run_dir.records(self.needs)).dump()
+        manifest = self.workbench.manifest(self.run_dir.all_records(self.needs)).dump()
         sections = self.workbench.registry.manager.hook.laion_eo_card_sections(manifest=manifest)
         table = published_rows(with_scores(self.run_dir), self.run_dir.read("verdicts"))
         card = partial(render_card, options, table, manifest, sections)

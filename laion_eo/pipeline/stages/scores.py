@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from laion_eo.component import Component
+from laion_eo.errors import RunError
 from laion_eo.images import ImageError, decode_image
 from laion_eo.kinds import Embedder, ScoreBatch, Scorer
 from laion_eo.kinds.contract import check_embeddings, check_table
 from laion_eo.pipeline.stages.assemble import with_downloads
 from laion_eo.pipeline.stages.base import Rows, ShardedStage, row_ranges
 from laion_eo.pipeline.stages.neighbors import read_queries
+from laion_eo.pipeline.stages.stored_images import is_named_by_content
 from laion_eo.schema import SCORES_FIXED
 from laion_eo.types import Embeddings, Picture
 
@@ -93,11 +95,21 @@ class Scores(ShardedStage):
                 errors.append(f"not downloaded ({status})")
                 continue
             try:
-                images.append(decode_image((self.run_dir.images / filename).read_bytes()))
+                images.append(decode_image(self._read(filename)))
                 errors.append(None)
             except ImageError as error:
                 errors.append(str(error))
         return images, errors
+
+    def _read(self, filename: str) -> bytes:
+        path = self.run_dir.images / filename
+        content = path.read_bytes()
+        if not is_named_by_content(path, content):
+            raise RunError(
+                f"{path}: damaged since it was downloaded; delete it and run the same command "
+                "again, which fetches it anew."
+            )
+        return content
 
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the images that were scored, and those that could not be decoded."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import logging
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from laion_eo.files import write_atomically
 from laion_eo.kinds import merge_neighbors
 from laion_eo.types import Neighbors
 
-_NAME = re.compile(r"(\d+)-(\d+)\.npz")
+logger = logging.getLogger("laion_eo")
+
+_NAME = re.compile(r"(\d+)-(\d+)-([0-9a-f]{16})\.npz")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ def join(lower: Searched, higher: Searched) -> Searched:
 
 
 class ShardStore:
-    """Hits of consecutive shards, one file each: ``START-STOP.npz``, written atomically.
+    """Hits of consecutive shards, one file each: ``START-STOP-HASH.npz``, written atomically.
+
+    The hash is that of the file's content: a damaged one is done again.
 
     Args:
         folder: Where; created with the first file.
@@ -54,7 +59,9 @@ class ShardStore:
         ids, scores = hits.ids[query, rank], hits.scores[query, rank]
         counts = np.array(json.dumps(dict(found.counts)))
         np.savez(stream, query=query, rank=rank, ids=ids, scores=scores, counts=counts)
-        write_atomically(self._mine / f"{start:06d}-{stop:06d}.npz", stream.getvalue())
+        content = stream.getvalue()
+        name = f"{start:06d}-{stop:06d}-{_hash(content)}.npz"
+        write_atomically(self._mine / name, content)
 
     def load(self, like: Neighbors) -> tuple[Searched, int]:
         """Return all that is kept, and the first shard still to do.
@@ -64,20 +71,23 @@ class ShardStore:
         """
         best, done = Searched(like), 0
         for path in sorted(self._mine.glob("*.npz")):
-            match = _NAME.fullmatch(path.name)
-            if match is None or int(match[1]) != done:
-                break
-            try:
-                found = _read(path, like)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-                break  # truncated by a power failure: that shard is done again
-            best, done = join(best, found), int(match[2])
+            match, content = _NAME.fullmatch(path.name), path.read_bytes()
+            if match is None or int(match[1]) != done or _hash(content) != match[3]:
+                # Damaged, or after one that is: its shards are done again.
+                logger.warning("%s: damaged, or others are missing; it is searched again", path)
+                path.unlink()
+                continue
+            best, done = join(best, _read(content, like)), int(match[2])
         return best, done
 
 
-def _read(path: Path, like: Neighbors) -> Searched:
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _read(content: bytes, like: Neighbors) -> Searched:
     scores, ids = np.full_like(like.scores, -np.inf), np.full_like(like.ids, -1)
-    with np.load(path, allow_pickle=False) as kept:
+    with np.load(io.BytesIO(content), allow_pickle=False) as kept:
         scores[kept["query"], kept["rank"]] = kept["scores"]
         ids[kept["query"], kept["rank"]] = kept["ids"]
         return Searched(Neighbors(scores, ids), json.loads(str(kept["counts"])))

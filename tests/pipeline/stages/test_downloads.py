@@ -1,19 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from fakes.hostile_files import animation
+from kept import unfinish
 
 from laion_eo.errors import RunError
 from laion_eo.hookspecs import hookimpl
 from laion_eo.kinds import Downloader
 from laion_eo.pipeline import run
+from laion_eo.pools import index
 from laion_eo.registry import Registry
 from laion_eo.schema import DOWNLOAD_STATUSES, DOWNLOADS
-from laion_eo.testing import colours
+from laion_eo.testing import colours, serve_folder
+from laion_eo.testing.web import RED, picture
 from laion_eo.types import JSON, Download, DownloadStatus
 
 
@@ -159,3 +163,64 @@ def test_every_status_says_what_it_means() -> None:
         DOWNLOADS.names
     )
     assert {"format", "fetched_at", "final_url"} < set(DOWNLOADS.names)
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes] | None] = {
+    "removed": None,
+    "zeroed": lambda content: bytes(len(content)),
+    "flipped": lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
+    "of another": lambda content: content[::-1],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("unfinished", [False, True])
+def test_a_damaged_image_is_fetched_again_and_nothing_else_changes(
+    unfinished: bool, damage: str, run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    run(run_data, out, registry=registry)
+    before = {path: path.read_bytes() for path in out.glob("*/part-*")}
+    row = pq.read_table(out / "downloads").to_pylist()[7]
+    image = out / "images" / row["filename"]
+    content = image.read_bytes()
+    if unfinished:
+        unfinish(out, "downloads")
+    change = DAMAGES[damage]
+    image.unlink()
+    if change:
+        image.write_bytes(change(content))
+    again = run(run_data, out, registry=registry)
+    assert again.ran == ["downloads"]  # the same bytes again: what was made of them stays true
+    assert image.read_bytes() == content
+    assert {path: path.read_bytes() for path in out.glob("*/part-*")} == before
+    assert run(run_data, out, registry=registry).ran == []
+
+
+def test_an_image_that_has_changed_on_the_web_is_scored_again(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path, web: Path
+) -> None:
+    out, site = tmp_path / "run", tmp_path / "web"
+    shutil.copytree(web, site)
+    with serve_folder(site) as url:
+        index(site, tmp_path / "pool", {"use": "colours"}, url, registry)
+        run_data["retriever"]["pool"] = str(tmp_path / "pool")
+        run(run_data, out, registry=registry)
+        row = pq.read_table(out / "downloads").to_pylist()[0]
+        (out / "images" / row["filename"]).unlink()
+        picture(99, RED, 80).save(site / row["url"].rpartition("/")[2])
+        again = run(run_data, out, registry=registry)
+    assert again.ran == ["downloads", "scores", "languages", "verdicts", "dataset"]
+    assert pq.read_table(out / "downloads").to_pylist()[0]["width"] == 80
+
+
+def test_a_part_and_an_image_of_it_lost_together(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    before = run(run_data, out, registry=registry)
+    dataset = {path: path.read_bytes() for path in before.dataset.rglob("*.parquet")}
+    for folder in ("downloads", "images"):
+        sorted((out / folder).iterdir())[0].unlink()
+    run(run_data, out, registry=registry)
+    assert {path: path.read_bytes() for path in before.dataset.rglob("*.parquet")} == dataset

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from laion_eo.pipeline.stages.journal import Journal, Row
+from laion_eo.pipeline.journal import Journal, Row, read_journal, write_journal
 
 ROW: Row = {
     "url": "http://x/ä\n",
@@ -45,3 +45,18 @@ def test_a_journal_that_is_one_torn_line_is_empty(tmp_path: Path) -> None:
 def test_other_values_are_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal, pytest.raises(TypeError, match="not bytes"):
         journal.append({"content": b"x"})  # type: ignore[dict-item]
+
+
+def test_a_damaged_line_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "journal"
+    write_journal(path, [{"url": name} for name in "abcd"])
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1].replace(b'"b"', b'"B"')
+    lines[2] = bytes(len(lines[2]) - 1) + b"\n"
+    path.write_bytes(b"".join(lines) + b'{"url": "no checksum"}\n')
+    assert list(read_journal(path)) == [{"url": "a"}, {"url": "d"}]
+    assert "3 damaged lines are left out; their work is done again" in caplog.text
+
+
+def test_a_journal_that_is_not_there_has_no_rows(tmp_path: Path) -> None:
+    assert list(read_journal(tmp_path / "journal")) == []
