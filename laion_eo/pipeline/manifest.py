@@ -36,7 +36,6 @@ class StageRecord(Model):
         seconds: Time that its last session took.
         counts: What it kept and dropped, by reason.
         facts: Model hashes, thresholds and the like, by component.
-        files: What it wrote, by paths relative to the run directory.
     """
 
     fingerprint: str
@@ -46,7 +45,6 @@ class StageRecord(Model):
     seconds: float = Field(ge=0.0)
     counts: dict[str, int] = Field(default_factory=dict)
     facts: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
-    files: tuple[FileRecord, ...] = ()
 
 
 class Seal(Model):

@@ -231,7 +231,6 @@ class Runner:
             seconds=round(time.monotonic() - started, 3),
             counts=counts,
             facts=step.facts(),
-            files=step.files() if isinstance(step, Publishing) else (),
         )
         self.run_dir.complete(step.name, record)
         logger.info("%s: done, %s", step.name, _counted(record.counts))

@@ -11,7 +11,6 @@ from pydantic import JsonValue
 from laion_eo.component import Component
 from laion_eo.dataset.card import render_card
 from laion_eo.dataset.tree import write_tree
-from laion_eo.file_record import FileRecord
 from laion_eo.kinds import Publisher, Release
 from laion_eo.kinds.contract import check_revision
 from laion_eo.pipeline.stages.assemble import with_scores
@@ -40,18 +39,11 @@ class Publishing(Step):
         sections = self.workbench.registry.manager.hook.laion_eo_card_sections(manifest=manifest)
         table = published_rows(with_scores(self.run_dir), self.run_dir.read("verdicts"))
         card = partial(render_card, options, table, manifest, sections)
-        self._files = write_tree(self.run_dir.dataset, options.config, table, card)
+        files = write_tree(self.run_dir.dataset, options.config, table, card)
         publisher = self.workbench.ready(self.workbench.one(Publisher))
-        revision = publisher.publish(Release(options.config, self.run_dir.dataset, self._files))
+        revision = publisher.publish(Release(options.config, self.run_dir.dataset, files))
         self._revision = check_revision(publisher, revision)
         return {"rows": table.num_rows}
-
-    def files(self) -> tuple[FileRecord, ...]:
-        """Return what was written, by paths relative to the run directory."""
-        below = self.run_dir.dataset.name
-        return tuple(
-            record.model_copy(update={"path": f"{below}/{record.path}"}) for record in self._files
-        )
 
     def facts(self) -> dict[str, dict[str, JsonValue]]:
         """Return the publisher's facts, and the revision that it gave."""
