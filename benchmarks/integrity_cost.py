@@ -38,15 +38,19 @@ def switch_off() -> None:
         name, size = path.relative_to(root).as_posix(), path.stat().st_size
         return file_record.FileRecord(path=name, bytes=size, sha256=unknown, rows=rows)
 
-    files.sync_file = files.sync_folder = lambda path: None
+    def nothing(*_: object, **__: object) -> None:
+        """Find no fault, or do not wait for the disk."""
+
+    def always(*_: object) -> bool:
+        return True
+
     file_record.record_file = record_file
-    file_record.fault_of = lambda root, record, thorough=False: None
-    from laion_eo.pipeline.stages import stored_images
+    for module, name in ((files, "sync_file"), (files, "sync_folder"), (file_record, "fault_of")):
+        setattr(module, name, nothing)
+    from laion_eo.pipeline.stages import scores, stored_images
 
-    stored_images.is_named_by_content = lambda path, content: True
-    import laion_eo.pipeline.stages.scores as scores
-
-    scores.is_named_by_content = stored_images.is_named_by_content
+    for user in (stored_images, scores):
+        user.is_named_by_content = always
 
 
 def do_run(shared: Path, pool: Path, out: Path) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import stat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -114,3 +117,24 @@ def test_what_a_killed_process_left_is_swept_or_put_back(tmp_path: Path) -> None
         raise KeyError
     assert content_of(tmp_path / "data") == {"a": b"old"}
     assert list(tmp_path.iterdir()) == [tmp_path / "data"]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_file_system_that_cannot_sync_a_folder_will_do(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails will not."""
+    sync = os.fsync
+
+    def fails(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(number, os.strerror(number))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", fails)
+    if number == errno.EINVAL:
+        write_atomically(tmp_path / "a", b"content")
+        assert (tmp_path / "a").read_bytes() == b"content"
+    else:
+        with pytest.raises(OSError, match="Input/output"):
+            write_atomically(tmp_path / "a", b"content")

@@ -13,7 +13,12 @@ from laion_eo.cli.options import out_option, run_directory, set_option
 @click.argument("run_file", type=click.Path(path_type=Path))
 @out_option
 @set_option
-def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> None:
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="Hash all of what is taken over, however large; by default only samples of what is large.",
+)
+def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], verify: bool) -> None:
     """Run, or resume, the extraction that RUN_FILE describes.
 
     Each stage leaves its table in the run directory, named by a fingerprint of its options and
@@ -37,6 +42,7 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> Non
 
     def work() -> RunResult:
         with reporting(registry):
-            return run(run_file, run_directory(run_file, out), overrides, registry)
+            folder = run_directory(run_file, out)
+            return run(run_file, folder, overrides, registry, verify=verify)
 
     print_run(with_contact(work), output_console())

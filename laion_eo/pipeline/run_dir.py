@@ -307,9 +307,10 @@ class RunDir:
             self.records.begin(work, ())
         if record is None or record.fingerprint == work.fingerprint:
             self.records.remove(work.step)
-        done = self.done(work)
+        sound = set(self.sound_parts(work.step))
         for path in self.parts(work.step, work.fingerprint):
-            if int(path.name.split("-")[1]) not in done:
+            if path not in sound:
+                logger.warning("%s: not what was written, or nothing vouches for it", path)
                 path.unlink()
 
     def files_of(self, work: Work, count: int = 0) -> tuple[FileRecord, ...]:

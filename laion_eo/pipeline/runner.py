@@ -75,6 +75,7 @@ class Runner:
         out: The run directory.
         overrides: ``key=value`` each, as ``--set`` takes them.
         registry: Where components are found; the installed plugins by default.
+        verify: Hash all of what is taken over, however large.
 
     Raises:
         ConfigError: Anything in the run file is wrong; nothing has been touched then.
@@ -86,9 +87,11 @@ class Runner:
         out: Path,
         overrides: Sequence[str] = (),
         registry: Registry | None = None,
+        *,
+        verify: bool = False,
     ) -> None:
         self.registry = registry or Registry.discover()
-        self.run_dir = RunDir(out)
+        self.run_dir = RunDir(out, thorough=verify)
         self._step = ""
         run_file = RunFile.load(source, overrides)
         seed, purpose = run_file.config.seed, run_file.config.dataset.purpose
@@ -322,6 +325,8 @@ def run(
     out: str | Path,
     overrides: Sequence[str] = (),
     registry: Registry | None = None,
+    *,
+    verify: bool = False,
 ) -> RunResult:
     """Run, or resume, an extraction: the Python face of ``laion-eo run``.
 
@@ -330,6 +335,8 @@ def run(
         out: The run directory.
         overrides: ``key=value`` each, such as ``"retriever.k=100"``.
         registry: Where components are found; the installed plugins by default.
+        verify: Hash all of what an earlier run left, however large, instead of samples of what is
+            large.
 
     Raises:
         ConfigError: The run file is wrong.
@@ -337,4 +344,4 @@ def run(
         RunError: A sound run failed.
     """
     source = Path(source) if isinstance(source, str) else source
-    return Runner(source, Path(out), overrides, registry).run()
+    return Runner(source, Path(out), overrides, registry, verify=verify).run()
