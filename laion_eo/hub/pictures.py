@@ -18,11 +18,11 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}
 """Pictures by the ending of their name, as Pillow calls them; and SVG."""
 SVG = ".svg"
 MAX_PIXELS = 50_000_000
-_DRAWS = frozenset(
-    "svg g defs path rect circle ellipse line polyline polygon text tspan textPath use symbol "
-    "marker clipPath mask pattern linearGradient radialGradient stop filter image style title desc "
-    "metadata switch".split()
-)
+_DRAWS = frozenset((
+    "svg", "g", "defs", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text",
+    "tspan", "textPath", "use", "symbol", "marker", "clipPath", "mask", "pattern", "linearGradient",
+    "radialGradient", "stop", "filter", "image", "style", "title", "desc", "metadata", "switch",
+))  # fmt: skip
 """Elements of SVG that may stand in a picture, beside the effects of filters (``fe...``)."""
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _ABOUT = ("http://www.w3.org/1999/02/22-rdf-syntax-ns#", "http://creativecommons.org/ns#",
@@ -32,7 +32,9 @@ _INSIDE = re.compile(r"#[^\s]*|data:image/(?:png|jpeg|webp);base64,[A-Za-z0-9+/=
 _URL = re.compile(r"url\(\s*[\"']?\s*(?!#)", re.IGNORECASE)
 _SCRIPT = re.compile(r"(?:java|vb)script\s*:", re.IGNORECASE)
 # A backslash can spell any of them; image-set takes an address without url().
-_STYLE = re.compile(r"@import|expression\s*\(|-moz-binding|behavior\s*:|image-set|\\", re.IGNORECASE)
+_STYLE = re.compile(
+    r"@import|expression\s*\(|-moz-binding|behavior\s*:|image-set|\\", re.IGNORECASE
+)
 _BETWEEN = "\x1f"
 
 

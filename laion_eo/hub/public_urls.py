@@ -43,10 +43,10 @@ class UrlFault(Enum):
 
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
 _SHOWN_SCHEMES = frozenset(["http", "https", "ftp", "file"])
-_HIDDEN_SCHEMES = frozenset(
-    "about blob chrome content data ftps git gs hdfs ipfs javascript mailto s3 sftp ssh vbscript "
-    "view-source ws wss".split()
-)
+_HIDDEN_SCHEMES = frozenset((
+    "about", "blob", "chrome", "content", "data", "ftps", "git", "gs", "hdfs", "ipfs", "javascript",
+    "mailto", "s3", "sftp", "ssh", "vbscript", "view-source", "ws", "wss",
+))  # fmt: skip
 """Schemes of which a message shows no more than the name: their content may be anything."""
 _HTTP = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _USERINFO = re.compile(r"^(\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?[/\\]*)[^/?#]*@")
@@ -58,10 +58,11 @@ _JSON = re.compile(r"[\"']([^\"'\s]{1,80})[\"']\s*:\s*[\"']([^\"']+)[\"']")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NO_WORD = re.compile(r"[^a-z0-9]")
 
-_NAMES = frozenset(
-    "auth bearer credential credentials hmac jwt keypairid pass passcode phpsessid pwd sess sessid "
-    "sessionid sig signed xamzcredential authorization cftoken".split()
-)
+_NAMES = frozenset((
+    "auth", "bearer", "credential", "credentials", "hmac", "jwt", "keypairid", "pass", "passcode",
+    "phpsessid", "pwd", "sess", "sessid", "sessionid", "sig", "signed", "xamzcredential",
+    "authorization", "cftoken",
+))  # fmt: skip
 """Parameters whose value is a credential, spelled in lower case without punctuation."""
 _ENDINGS = (
     "accesskey", "accesskeyid", "apikey", "authkey", "credential", "jsessionid", "passphrase",
@@ -70,7 +71,7 @@ _ENDINGS = (
 )  # fmt: skip
 """Endings of such names: ``access_token``, ``X-Amz-Signature``, ``AWSAccessKeyId``."""
 _BEGINNINGS = ("aspsessionid",)
-_VAGUE = frozenset("access appid code key policy session sid ticket".split())
+_VAGUE = frozenset(["access", "appid", "code", "key", "policy", "session", "sid", "ticket"])
 """Parameters that hold a credential if the value is as long and as random as one."""
 _NOTHING = frozenset(["", "0", "1", "true", "false", "yes", "no", "null", "none", "undefined"])
 """Values that open nothing."""
@@ -184,7 +185,7 @@ def _is_random(value: str) -> bool:
         return False
     mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
     bits = -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
-    return mixed and bits >= 3.0  # noqa: PLR2004 - hex of 16 digits has 3.2 or more
+    return mixed and bits >= 3.0
 
 
 def shown(url: str | None) -> str:

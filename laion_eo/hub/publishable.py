@@ -7,6 +7,7 @@ can exchange a file between the check and the upload.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 from laion_eo.errors import DataError
 from laion_eo.file_record import FileRecord, fault_of
@@ -98,12 +100,10 @@ def _copy(folder: Path, record: FileRecord, target: Path) -> str | None:
     """Copy one file and return what is wrong with what was read."""
     digest, size = hashlib.sha256(), 0
     try:
-        source = _open(folder / record.path)
+        source = _opened(folder / record.path)
     except OSError:
         return fault_of(folder, record) or "it cannot be read"
-    with open(source, "rb") as stream, target.open("xb") as copy:
-        if not stat.S_ISREG(os.fstat(source).st_mode):
-            return "it is no file"
+    with source as stream, target.open("xb") as copy:
         while size <= record.bytes and (chunk := stream.read(_CHUNK)):
             digest.update(chunk)
             size += len(chunk)
@@ -113,10 +113,14 @@ def _copy(folder: Path, record: FileRecord, target: Path) -> str | None:
     return fault_of(folder, record, thorough=True) or "it was changed while it was read"
 
 
-def _open(path: Path) -> int:
-    """Open a file that is no link, without waiting for the other end of what is no file."""
+def _opened(path: Path) -> BinaryIO:
+    """Open a file; a link, or what is no file (it could keep its reader waiting), is an error."""
     flags = ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY", "O_CLOEXEC")
-    return os.open(path, sum((getattr(os, flag, 0) for flag in flags), os.O_RDONLY))
+    number = os.open(path, sum((getattr(os, flag, 0) for flag in flags), os.O_RDONLY))
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        return os.fdopen(number, "rb")
+    os.close(number)
+    raise OSError(errno.EINVAL, "it is no file")
 
 
 @contextmanager
@@ -147,13 +151,10 @@ def _copied_picture(path: Path, folder: Path) -> Path:
     if target.exists():
         raise DataError(f"{path}: two pictures of the report have this name: rename one.")
     try:
-        source = _open(path)
+        with _opened(path) as stream:
+            content = stream.read(MAX_PICTURE + 1)
     except OSError as error:
         raise DataError(f"{path}: it cannot be released: {error.strerror}.") from None
-    with open(source, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(source).st_mode):
-            raise DataError(f"{path}: it is no file; a release publishes no such thing.")
-        content = stream.read(MAX_PICTURE + 1)
     fault = (
         f"more than {MAX_PICTURE >> 20} MiB"
         if len(content) > MAX_PICTURE

@@ -38,7 +38,7 @@ class RepoState:
         return sorted(self.entries)
 
     def has(self, name: str, path: Path, sha256: str) -> bool:
-        """Tell whether a file of the repository has the bytes of a local one, whose hash is given."""
+        """Tell whether a file of the repository has the bytes of a local one of this hash."""
         return name in self.entries and is_content(self.entries[name], path, sha256)
 
 

@@ -1,13 +1,11 @@
-"""Rows that may not be published: found in a release, and left out of it where that is asked for."""
+"""Rows that may not be published: they stop a release, or are left out of it."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,7 +25,26 @@ URL_COLUMNS = tuple(
 """The published columns that hold URLs."""
 EXAMPLES = 3
 
-Faults: TypeAlias = Sequence[UrlFault | None]
+
+@dataclass(frozen=True)
+class Findings:
+    """What is wrong with the URLs of a release.
+
+    Attributes:
+        faults: Of each row of each parquet file, in order.
+    """
+
+    faults: dict[Path, list[UrlFault | None]]
+
+    @property
+    def total(self) -> int:
+        """All rows."""
+        return sum(map(len, self.faults.values()))
+
+    @property
+    def counts(self) -> Counter[UrlFault]:
+        """The rows that may not be published, by reason."""
+        return Counter(fault for rows in self.faults.values() for fault in rows if fault)
 
 
 @dataclass(frozen=True)
@@ -65,18 +82,16 @@ def guard_rows(release: Release, drop: bool) -> tuple[Release, Dropped]:
         DataError: There are such rows, and they are not to be left out, or no other is left; or
             its files are not those of a dataset.
     """
-    shards = _shards(release)
-    found = {path: _faults(path) for path in shards}
-    total = sum(map(len, found.values()))
-    faults = Counter(fault for of_one in found.values() for fault in of_one if fault)
-    if not faults:
+    found = Findings({path: _faults(path) for path in _shards(release)})
+    bad = found.counts.total()
+    if not bad:
         return release, Dropped()
     if not drop:
-        raise DataError(_refusal(release, found, faults, total))
-    if faults.total() == total:
+        raise DataError(_refusal(release, found))
+    if bad == found.total:
         raise DataError(
-            f"{release.config}: none of its {total:,} rows can be published "
-            f"({_counted(faults)}); nothing is left to release."
+            f"{release.config}: none of its {bad:,} rows can be published ({_counted(found)}); "
+            "nothing is left to release."
         )
     dropped = _dropped(found)
     return _without(release, found, dropped), dropped
@@ -114,31 +129,27 @@ def _faults(path: Path) -> list[UrlFault | None]:
     return faults
 
 
-def _refusal(
-    release: Release, found: dict[Path, list[UrlFault | None]], faults: Counter[UrlFault], total: int
-) -> str:
-    rows = "row" if faults.total() == 1 else "rows"
+def _refusal(release: Release, found: Findings) -> str:
+    bad = found.counts.total()
     return (
-        f"{release.config}: {faults.total():,} of {total:,} {rows} cannot be published, by their "
-        f"URL: {_counted(faults)}; such as {', '.join(_examples(found))}. Filter them out of the "
-        "run, or leave them out of the release with --drop-unpublishable (drop_unpublishable = "
-        "true in a run file)."
+        f"{release.config}: {bad:,} of {found.total:,} rows cannot be published, by their URL: "
+        f"{_counted(found)}; such as {', '.join(_examples(found))}. Filter them out of the run, or "
+        "leave them out of the release with --drop-unpublishable (drop_unpublishable = true in a "
+        "run file)."
     )
 
 
-def _counted(faults: Counter[UrlFault]) -> str:
-    return ", ".join(f"{count:,} {fault.value}" for fault, count in faults.most_common())
+def _counted(found: Findings) -> str:
+    return ", ".join(f"{count:,} {fault.value}" for fault, count in found.counts.most_common())
 
 
-def _examples(found: dict[Path, list[UrlFault | None]]) -> list[str]:
+def _examples(found: Findings) -> list[str]:
     """Return URLs without their secrets, of different faults first."""
     firsts: dict[UrlFault, str] = {}
     others: list[str] = []
-    for path, faults in found.items():
-        if not any(faults):
-            continue
+    for path, faults in found.faults.items():
         table = pq.ParquetFile(path).read(columns=list(URL_COLUMNS))
-        bad = table.filter(pa.array([fault is not None for fault in faults]))
+        bad = table.filter(pa.array([fault is not None for fault in faults], pa.bool_()))
         for fault, row in zip(filter(None, faults), bad.to_pylist(), strict=True):
             url = next(url for url in row.values() if fault_of_url(url) is fault)
             if fault not in firsts:
@@ -148,9 +159,9 @@ def _examples(found: dict[Path, list[UrlFault | None]]) -> list[str]:
     return [*firsts.values(), *others][:EXAMPLES]
 
 
-def _dropped(found: dict[Path, list[UrlFault | None]]) -> Dropped:
+def _dropped(found: Findings) -> Dropped:
     ids: dict[UrlFault, list[int | None]] = {}
-    for path, faults in found.items():
+    for path, faults in found.faults.items():
         column = pq.ParquetFile(path).read(columns=["id"])["id"].to_pylist()
         for number, fault in zip(column, faults, strict=True):
             if fault is not None:
@@ -158,21 +169,23 @@ def _dropped(found: dict[Path, list[UrlFault | None]]) -> Dropped:
     return Dropped(ids)
 
 
-def _without(
-    release: Release, found: dict[Path, list[UrlFault | None]], dropped: Dropped
-) -> Release:
+def _without(release: Release, found: Findings, dropped: Dropped) -> Release:
     """Write the parquet files anew without the rows, and what speaks of them."""
     folder = release.folder
-    old = Numbers(pq.ParquetFile(path).read(columns=list(COLUMNS)) for path in found)
+    old = Numbers(pq.ParquetFile(path).read(columns=list(COLUMNS)) for path in found.faults)
     memory, shards = 0, {}
-    for path, faults in found.items():
-        kept = pq.ParquetFile(path).read().filter(pa.array([fault is None for fault in faults]))
+    for path, faults in found.faults.items():
+        kept = (
+            pq.ParquetFile(path)
+            .read()
+            .filter(pa.array([fault is None for fault in faults], pa.bool_()))
+        )
         memory += kept.nbytes
         path.unlink()
         write_shard(path, kept)
         record = record_file(folder, path, kept.num_rows)
         shards[record.path] = record
-    new = Numbers(pq.ParquetFile(path).read(columns=list(COLUMNS)) for path in found)
+    new = Numbers(pq.ParquetFile(path).read(columns=list(COLUMNS)) for path in found.faults)
     sizes = Sizes(memory, sum(record.bytes for record in shards.values()))
     card = renumber((folder / CARD).read_text("utf-8"), release.config, old, new, sizes)
     (folder / CARD).write_text(extend_section(card, release.config, _left_out(dropped)), "utf-8")
