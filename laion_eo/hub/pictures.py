@@ -36,6 +36,9 @@ _STYLE = re.compile(
     r"@import|expression\s*\(|-moz-binding|behavior\s*:|image-set|\\", re.IGNORECASE
 )
 _BETWEEN = "\x1f"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_CHUNK_FRAME = 12
+"""Bytes of a chunk beside its content: length, name, checksum."""
 
 
 def pictures_in(folder: Path) -> tuple[Path, ...]:
@@ -70,11 +73,11 @@ def check_picture(ending: str, content: bytes) -> str | None:
     wanted = FORMATS[ending.lower()]
     try:
         found = inspect_image(content, MAX_PIXELS).format
-        if found != wanted:
-            return f"its content is {found}"
         decode_image(content, MAX_PIXELS)
-    except ImageError as error:
-        return str(error)
+    except ImageError:  # whose message may quote the content
+        return f"not a {wanted} of up to {MAX_PIXELS:,} pixels"
+    if found != wanted:
+        return f"not a {wanted}, but a {found}"
     return None if _ends(wanted, content) else "something stands behind its end"
 
 
@@ -83,7 +86,13 @@ def _ends(kind: str, content: bytes) -> bool:
     if kind == "WEBP":
         size = int.from_bytes(content[4:8], "little") + 8
         return len(content) in (size, size + size % 2)
-    return content.endswith(b"IEND\xaeB`\x82" if kind == "PNG" else b"\xff\xd9")
+    if kind == "JPEG":
+        return content.endswith(b"\xff\xd9")
+    place, chunk = len(_PNG), b""
+    while chunk != b"IEND" and place < len(content):
+        chunk = content[place + 4 : place + 8]
+        place += int.from_bytes(content[place : place + 4]) + _CHUNK_FRAME
+    return place == len(content)
 
 
 class _UnsafeError(Exception):

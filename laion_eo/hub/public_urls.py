@@ -33,12 +33,15 @@ DECODINGS = 4
 class UrlFault(Enum):
     """Why a URL may not be published."""
 
-    MISSING = "no URL"
+    MISSING = "missing"
     SCHEME = "not http or https"
-    UNREADABLE = "can be read in several ways"
-    PRIVATE = "not a host of the public internet"
-    PASSWORD = "a user name or password"  # noqa: S105 - what is found, no password
-    TOKEN = "a token, key or signature"  # noqa: S105 - likewise
+    UNREADABLE = "not a URL, or one that can be read in several ways"
+    PRIVATE = "not of a public host"
+    USER = "with a user name or password"
+    KEY = "with a token, key or signature"
+
+
+_NO_HOST = (UrlFault.SCHEME, UrlFault.UNREADABLE, UrlFault.PRIVATE)
 
 
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*):")
@@ -117,8 +120,8 @@ def fault_of_url(url: str | None) -> UrlFault | None:
     if forms is None:
         return UrlFault.UNREADABLE
     if any(_INNER_USERINFO.search(form) for form in forms):
-        return UrlFault.PASSWORD
-    return UrlFault.TOKEN if any(True for form in forms for _ in _secrets(form)) else None
+        return UrlFault.USER
+    return UrlFault.KEY if any(True for form in forms for _ in _secrets(form)) else None
 
 
 @lru_cache(maxsize=65_536)
@@ -129,11 +132,11 @@ def _fault_of_authority(start: str) -> UrlFault | None:
         if host is None:
             return UrlFault.UNREADABLE
         if "@" in start:
-            return UrlFault.PASSWORD
+            return UrlFault.USER
         name = host if host.isascii() else host.encode("idna").decode()
         address = host_address(name)
     except ValueError:  # UnicodeError, too: no name in another script
-        return UrlFault.PASSWORD if "@" in start else UrlFault.UNREADABLE
+        return UrlFault.USER if "@" in start else UrlFault.UNREADABLE
     if address is not None:
         return None if is_public(address) else UrlFault.PRIVATE
     local = is_private_name(name) or name.lower().rstrip(".").endswith(".localdomain")
@@ -201,7 +204,7 @@ def shown(url: str | None) -> str:
     head = start[0] if start else ""
     rest = text[len(head) :]
     # A password with a slash in it: what looks like the host, and its port, is its beginning.
-    if "@" in rest and fault_of_url(url) not in (UrlFault.PASSWORD, UrlFault.TOKEN):
+    if "@" in rest and fault_of_url(url) in _NO_HOST:
         return f"{scheme}://{HIDDEN}"
     return _plain(head + _hidden(rest))
 
