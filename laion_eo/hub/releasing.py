@@ -182,10 +182,11 @@ class Releaser:
     def _dry_run(self, api: HfApi, ready: _Ready) -> HubPlan:
         repository = Repository(api, self.options.repo)
         found = self._found(repository, ready)
-        if found is None:
-            return self._plan(repository.state(), ready)
-        plan = self._plan(repository.state(found.commit), ready)
-        return replace(plan, released=found.url)
+        state = repository.state(found.commit if found else "main")
+        plan = self._plan(state, ready)
+        if found is None and not self.options.tag and self._is_there(state, ready):
+            return replace(plan, released=repository.commit_url(state.commit))
+        return replace(plan, released=found.url if found else None)
 
     def _release(self, api: HfApi, ready: _Ready) -> Published:
         # A request whose response was lost may have been carried out. Repeating a commit is

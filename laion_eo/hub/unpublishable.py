@@ -180,9 +180,9 @@ def _without(release: Release, found: Findings, dropped: Dropped) -> Release:
             .read()
             .filter(pa.array([fault is None for fault in faults], pa.bool_()))
         )
-        memory += kept.nbytes
         path.unlink()
         write_shard(path, kept)
+        memory += pq.ParquetFile(path).read().nbytes
         record = record_file(folder, path, kept.num_rows)
         shards[record.path] = record
     new = Numbers(pq.ParquetFile(path).read(columns=list(COLUMNS)) for path in found.faults)

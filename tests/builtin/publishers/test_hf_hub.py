@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,16 @@ from releases import REPO
 from laion_eo.builtin.publishers.hf_hub import HfHub
 from laion_eo.component import Context
 from laion_eo.config import validate
-from laion_eo.errors import ConfigError
+from laion_eo.errors import ConfigError, DataError
 from laion_eo.integrity.release import find_release
 from laion_eo.pipeline import run
+from laion_eo.pools import index
 from laion_eo.registry import Registry
+from laion_eo.testing import serve_folder
+from laion_eo.testing.web import small_run
 from laion_eo.types import JSON
+
+HOST = "pictures.example.org"
 
 
 def test_publisher_of_a_run_returns_the_commit(hub: LoopbackHub, make_run: MakeRun) -> None:
@@ -23,10 +29,24 @@ def test_publisher_of_a_run_returns_the_commit(hub: LoopbackHub, make_run: MakeR
     assert hub.repos[REPO].branches["main"] == commit
 
 
+@pytest.fixture
+def public_data(
+    web: Path, anchors: Path, registry: Registry, tmp_path: Path
+) -> Iterator[dict[str, JSON]]:
+    """A run file over pictures of a public host, which only a proxy on loopback can reach."""
+    index(web, tmp_path / "pool", {"use": "colours"}, f"http://{HOST}/", registry)
+    (tmp_path / "web" / "http:").mkdir(parents=True)
+    (tmp_path / "web" / "http:" / HOST).symlink_to(web)
+    data = small_run(anchors, tmp_path / "pool")
+    with serve_folder(tmp_path / "web") as proxy:
+        data["downloader"] |= {"proxy": proxy.rstrip("/"), "contact": "me@example.org"}
+        yield data
+
+
 def test_run_file_releases(
-    hub: LoopbackHub, run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+    hub: LoopbackHub, public_data: dict[str, JSON], registry: Registry, tmp_path: Path
 ) -> None:
-    data = {**run_data, "publisher": {"use": "hf-hub", "repo": REPO, "tag": "v1"}}
+    data = {**public_data, "publisher": {"use": "hf-hub", "repo": REPO, "tag": "v1"}}
     result = run(data, tmp_path / "run", (), registry)
     told = result.manifest["stages"]["dataset"]["facts"]["hf-hub"]
     assert told["revision"] == hub.repos[REPO].tags["v1"]
@@ -35,6 +55,17 @@ def test_run_file_releases(
     assert run(data, tmp_path / "run", (), registry).ran == []
     everything = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert not any(hub.token.encode() in path.read_bytes() for path in everything)
+
+
+def test_a_run_over_addresses_of_this_machine_releases_nothing(
+    hub: LoopbackHub, run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    for more in ({}, {"drop_unpublishable": True}):
+        data = {**run_data, "publisher": {"use": "hf-hub", "repo": REPO, **more}}
+        with pytest.raises(DataError, match="30 not of a public host"):
+            run(data, tmp_path / "run", (), registry)
+    assert hub.requests == []
+    assert not (tmp_path / "run" / "manifest.json").exists()
 
 
 def test_no_token_among_the_options() -> None:
