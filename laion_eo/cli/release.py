@@ -42,7 +42,7 @@ def command(run: Path, repo: str, config: str | None, dry_run: bool, **options: 
 
     Only files that the manifest names are published, unchanged. A row whose URL is not a public
     http(s) address, or carries a password or a token, stops the release before the Hub is asked
-    anything, that of a dry run too.
+    anything, that of a dry run too: see docs/releasing.md.
 
     \b
       laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --dry-run

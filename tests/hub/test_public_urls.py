@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,7 +136,7 @@ SCHEMES = [
     "s3://bucket/a.jpg",
     "C:/pictures/a.jpg",
 ]
-FAULTS = {
+FAULTS: dict[UrlFault, Sequence[str | None]] = {
     UrlFault.KEY: SECRETS,
     UrlFault.USER: PASSWORDS,
     UrlFault.PRIVATE: PRIVATE,
