@@ -7,10 +7,12 @@ the dataset. The result is a file of its own; the dataset is never changed.
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +22,14 @@ import pyarrow.parquet as pq
 
 from laion_eo.component import Context
 from laion_eo.errors import ConfigError, DataError, RunError
-from laion_eo.files import written_aside
+from laion_eo.files import write_atomically, written_aside
 from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import Downloader
 from laion_eo.registry import Registry
 from laion_eo.schema import LINKS
 from laion_eo.types import JSON, Download
+
+logger = logging.getLogger("laion_eo")
 
 BATCH = 512
 COLUMNS = ("url", "filename", "height", "width")
@@ -152,16 +156,39 @@ def _fetch_rest(
     batch: int,
 ) -> pa.Table:
     """Return the result for all links; those of finished parts are not fetched again."""
-    tables = [pq.read_table(part) for part in sorted(parts.glob("part-*.parquet"))]
+    tables = list(_kept(parts))
     done = {url for table in tables for url in table["url"].to_pylist()}
     todo = [url for url in listed if url not in done]
     for start in range(0, len(todo), batch):
         table = _check(fetcher, todo[start : start + batch], listed)
-        _write(parts / f"part-{len(tables):06d}.parquet", table)
+        _keep(parts, len(tables), table)
         tables.append(table)
         finished = len(done) + min(start + batch, len(todo))
         registry.manager.hook.laion_eo_after_batch(stage="links", done=finished, total=len(listed))
     return pa.concat_tables([LINKS.empty_table(), *tables])
+
+
+def _keep(parts: Path, number: int, table: pa.Table) -> None:
+    """Keep some results, in a file whose name has the hash of its content."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    content = sink.getvalue().to_pybytes()
+    write_atomically(parts / f"part-{number:06d}-{_hash(content)}.parquet", content)
+
+
+def _kept(parts: Path) -> Iterator[pa.Table]:
+    """Yield what is kept; the links of a damaged file are checked again."""
+    for path in sorted(parts.glob("part-*.parquet")):
+        content = path.read_bytes()
+        if path.stem.rpartition("-")[2] == _hash(content):
+            yield pq.read_table(pa.BufferReader(content))
+        else:
+            logger.warning("%s: damaged; its links are checked again", path)
+            path.unlink()
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _check_out(path: Path, dataset: Path) -> None:

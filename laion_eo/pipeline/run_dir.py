@@ -24,7 +24,6 @@ from laion_eo.files import (
     WORKING,
     make_folder,
     restore_folder,
-    sync_file,
     sync_folder,
     write_atomically,
 )
@@ -52,7 +51,6 @@ class RunDir:
         self.thorough = thorough
         self.records = Records(path / ".stages")
         self._sound: dict[FileRecord, tuple[int, int, int]] = {}
-        self._unsynced: list[Path] = []
 
     @property
     def images(self) -> Path:
@@ -118,23 +116,6 @@ class RunDir:
         files = [record_file(self.path, self.path / name) for name in (MANIFEST, RUN_FILE)]
         self.records.save_seal(Seal(files=tuple(files)))
 
-    def write_image(self, name: str, content: bytes) -> None:
-        """Store an image under its content's name, unless it is there already.
-
-        It is on the disk when the next part is.
-        """
-        path = self.images / name
-        if not path.exists():
-            write_atomically(path, content, durable=False)
-        self._unsynced.append(path)
-
-    def _sync_images(self) -> None:
-        for path in self._unsynced:
-            sync_file(path)
-        if self._unsynced:
-            sync_folder(self.images)
-        self._unsynced.clear()
-
     def scratch(self, stage: str) -> Path:
         """Return the folder for what a stage keeps until it is complete, and which is gone then."""
         return self.path / stage / _SCRATCH
@@ -151,7 +132,6 @@ class RunDir:
         """
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
-        self._sync_images()
         path = self.part(work, index)
         write_atomically(path, sink.getvalue().to_pybytes())
         record = record_file(self.path, path, table.num_rows)

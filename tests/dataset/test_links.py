@@ -103,6 +103,27 @@ def test_interrupted_check_resumes(dataset: Path, tmp_path: Path, interrupted: R
     assert Interrupted.asked == ["green00.png", "green01.png", "gone.png", "gone.png"]
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1", bytes(900)])
+def test_damaged_results_are_checked_again(
+    content: bytes, dataset: Path, tmp_path: Path, interrupted: Registry
+) -> None:
+    out = tmp_path / "links.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        check(dataset, out, interrupted)
+    kept = sorted(tmp_path.glob(".links.parquet.*.parts/*"))
+    assert len(kept) == 2
+    kept[0].write_bytes(content)
+    report = check(dataset, out, interrupted)
+    assert sum(outcome.links for outcome in report.outcomes) == 3
+    assert Interrupted.asked == [
+        "green00.png",
+        "green01.png",
+        "gone.png",
+        "green00.png",
+        "gone.png",
+    ]
+
+
 def test_check_of_other_links_starts_over(
     dataset: Path, tmp_path: Path, interrupted: Registry
 ) -> None:

@@ -302,13 +302,6 @@ def test_the_lock_of_a_killed_process_is_no_lock(tmp_path: Path) -> None:
         pass
 
 
-def test_an_image_is_stored_once(tmp_path: Path) -> None:
-    run_dir = RunDir(tmp_path)
-    run_dir.write_image("ab.png", b"first")
-    run_dir.write_image("ab.png", b"second")
-    assert (run_dir.images / "ab.png").read_bytes() == b"first"
-
-
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "precious").write_text("mine")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
 from functools import cached_property
@@ -19,6 +20,7 @@ from laion_eo.kinds.contract import check_download, fail
 from laion_eo.pipeline.journal import Journal, Row
 from laion_eo.pipeline.records import Work
 from laion_eo.pipeline.stages.base import Rows, StreamStage, row_ranges
+from laion_eo.pipeline.stages.image_writer import ImageWriter
 from laion_eo.pipeline.stages.stored_images import StoredImages
 from laion_eo.pipeline.workbench import identity
 from laion_eo.schema import DOWNLOADS
@@ -69,14 +71,22 @@ class Downloads(StreamStage):
         part_of = {url: index for index in todo for url in self._urls[slice(*self._ranges[index])]}
         left = {index: self._ranges[index][1] - self._ranges[index][0] for index in todo}
         rows: dict[str, Row] = {}
+        full: deque[tuple[int, int]] = deque()
         name = f"journal-{fingerprint([self._maker, self._urls])}.jsonl"
-        with Journal(self.run_dir.path / self.name / name) as journal:
-            for url, row in self._rows(part_of, journal):
+        journal_path = self.run_dir.path / self.name / name
+        with Journal(journal_path) as journal, ImageWriter(self.run_dir.images) as images:
+            for url, row in self._rows(part_of, journal, images):
                 index = part_of[url]
                 rows[url] = row
                 left[index] -= 1
                 if not left[index]:
-                    yield index, self._part(index, rows)
+                    full.append((index, images.written))
+                # A part whose images are not on the disk yet waits, while others come.
+                while full and images.are_on_disk(full[0][1]):
+                    yield full[0][0], self._part(full.popleft()[0], rows)
+            for index, written in full:
+                images.are_on_disk(written, wait=True)
+                yield index, self._part(index, rows)
         if not self._urls and todo:
             yield 0, self._part(0, rows)
 
@@ -86,7 +96,9 @@ class Downloads(StreamStage):
         urls = self._urls[slice(*self._ranges[index])]
         return pa.Table.from_pylist([rows.pop(url) for url in urls], schema=schema)
 
-    def _rows(self, wanted: Collection[str], journal: Journal) -> Iterator[tuple[str, Row]]:
+    def _rows(
+        self, wanted: Collection[str], journal: Journal, images: ImageWriter
+    ) -> Iterator[tuple[str, Row]]:
         """Yield each URL with its row: the known ones, then the others as they come."""
         known = {str(row["url"]): row for row in journal.rows() if row["url"] in wanted}
         known |= self._earlier([url for url in wanted if url not in known])
@@ -100,7 +112,9 @@ class Downloads(StreamStage):
         for download in downloader.download(todo) if todo else ():
             check_download(downloader, download, missing)
             missing.remove(download.url)
-            row = self._store(download)
+            row = _row(download)
+            if row["filename"] is not None and download.content is not None:
+                images.write(str(row["filename"]), download.content)
             before = lost.get(download.url, row)
             if before["filename"] == row["filename"]:
                 row = before  # the same image again: nothing that was made of it has changed
@@ -150,16 +164,6 @@ class Downloads(StreamStage):
         rows = self.run_dir.read_table(part, ["filename", "bytes"]).to_pylist()
         return all(self._is_stored(row) for row in rows)
 
-    def _store(self, download: Download) -> Row:
-        row: Row = {field: getattr(download, field) for field in _FIELDS}
-        row |= {"status": download.status.value, "filename": None, "bytes": None}
-        if download.status.has_image and download.content is not None:
-            name = str(download.format)
-            filename = f"{download.sha256}.{EXTENSIONS.get(name, name.lower())}"
-            row |= {"filename": filename, "bytes": len(download.content)}
-            self.run_dir.write_image(filename, download.content)
-        return row
-
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the URLs by status."""
         statuses = table["status"]
@@ -168,3 +172,13 @@ class Downloads(StreamStage):
             entry["values"]: entry["counts"]
             for entry in sorted(counted, key=lambda e: -e["counts"])
         }
+
+
+def _row(download: Download) -> Row:
+    row: Row = {field: getattr(download, field) for field in _FIELDS}
+    row |= {"status": download.status.value, "filename": None, "bytes": None}
+    if download.status.has_image and download.content is not None:
+        name = str(download.format)
+        filename = f"{download.sha256}.{EXTENSIONS.get(name, name.lower())}"
+        row |= {"filename": filename, "bytes": len(download.content)}
+    return row

@@ -47,9 +47,11 @@ class StoredImages:
             return False
         stat = path.stat()
         now = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        if stat.st_size != size:
+            return False
         if self._sound.get(filename) == now:
             return True
-        if stat.st_size != size or not self._content_is_sound(path, size):
+        if not self._content_is_sound(path, size):
             return False
         self._sound[filename] = now
         return True

@@ -18,8 +18,8 @@ WINDOW = 16
 """URLs read ahead for each request at a time: the hosts among them take turns."""
 QUEUE_BYTES = 64 * 2**20
 """Bytes of images that may wait for whoever stores them."""
-QUEUE_ITEMS = 1024
-"""Results that may: those without an image weigh nothing, but are not free."""
+QUEUE_ITEMS = 48
+"""Results that may, however small: they are lost if the process is killed."""
 POLL = 0.005
 """Seconds between two checks of a full queue."""
 
