@@ -59,18 +59,19 @@ _INNER_USERINFO = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^/?#\s@]+@|//[^/?#\s:@
 _PARAMETER = re.compile(r"(?:^|[?&;#/,|])\s*([^=?&;#/,|\s]{1,80})\s*=(?=([^&;#\s]*))")
 _JSON = re.compile(r"[\"']([^\"'\s]{1,80})[\"']\s*:\s*[\"']([^\"']+)[\"']")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# A token as a step of the path, below what calls it so.
+_STEP = re.compile(r"/([^/?#=&;]{1,80})(?=/([^/?#]+))")
 _NO_WORD = re.compile(r"[^a-z0-9]")
 
 _NAMES = frozenset((
-    "auth", "bearer", "credential", "credentials", "hmac", "jwt", "keypairid", "pass", "passcode",
-    "phpsessid", "pwd", "sess", "sessid", "sessionid", "sig", "signed", "xamzcredential",
-    "authorization", "cftoken",
+    "accesscode", "auth", "authorization", "bearer", "credentials", "hdnea", "hdntl", "hdnts",
+    "hmac", "jwt", "keypairid", "pass", "passcode", "passkey", "pwd", "sess", "sig", "signed",
 ))  # fmt: skip
 """Parameters whose value is a credential, spelled in lower case without punctuation."""
 _ENDINGS = (
-    "accesskey", "accesskeyid", "apikey", "authkey", "credential", "jsessionid", "passphrase",
-    "passwd", "password", "privatekey", "secret", "secretkey", "sessionid", "sharedkey",
-    "signature", "signingkey", "subscriptionkey", "token",
+    "accesskey", "accesskeyid", "apikey", "authkey", "consumerkey", "credential", "encryptionkey",
+    "licensekey", "passphrase", "passwd", "password", "privatekey", "secret", "secretkey", "sessid",
+    "sessionid", "sharedkey", "signature", "signingkey", "subscriptionkey", "token",
 )  # fmt: skip
 """Endings of such names: ``access_token``, ``X-Amz-Signature``, ``AWSAccessKeyId``."""
 _BEGINNINGS = ("aspsessionid",)
@@ -78,7 +79,7 @@ _VAGUE = frozenset(["access", "appid", "code", "key", "policy", "session", "sid"
 """Parameters that hold a credential if the value is as long and as random as one."""
 _NOTHING = frozenset(["", "0", "1", "true", "false", "yes", "no", "null", "none", "undefined"])
 """Values that open nothing."""
-_RANDOM = re.compile(r"[A-Za-z0-9_+=~-]{16,}")
+_RANDOM = re.compile(r"[A-Za-z0-9_+=~-]{12,}")
 _VALUES = re.compile(
     r"""
       (?<![A-Za-z0-9_-]) (?:
@@ -169,6 +170,9 @@ def _secrets(text: str) -> Iterator[tuple[int, int]]:
         for found in pattern.finditer(text):
             if _is_secret(found[1], found[2]):
                 yield found.span(2)
+    for found in _STEP.finditer(text):
+        if _is_random(found[2]) and _is_secret(found[1], found[2]):
+            yield found.span(2)
 
 
 def _is_secret(name: str, value: str) -> bool:

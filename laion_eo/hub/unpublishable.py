@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -111,10 +113,8 @@ def _shards(release: Release) -> list[Path]:
         )
     paths = [release.folder / name for name in shards]
     for path in paths:
-        try:
+        with _readable(path):
             schema = pq.read_schema(path).remove_metadata()
-        except (pa.ArrowInvalid, OSError):
-            raise DataError(f"{path.name}: not a parquet file; run `laion-eo run` again.") from None
         if schema != PUBLISHED:
             raise DataError(f"{path.name}: not the published columns; run `laion-eo run` again.")
     return paths
@@ -123,10 +123,20 @@ def _shards(release: Release) -> list[Path]:
 def _faults(path: Path) -> list[UrlFault | None]:
     """Return what is wrong with the URLs of each row of a file."""
     faults: list[UrlFault | None] = []
-    for batch in pq.ParquetFile(path).iter_batches(columns=list(URL_COLUMNS)):
-        rows = zip(*(batch[name].to_pylist() for name in URL_COLUMNS), strict=True)
-        faults += [next(filter(None, map(fault_of_url, urls)), None) for urls in rows]
+    with _readable(path):
+        for batch in pq.ParquetFile(path).iter_batches(columns=list(URL_COLUMNS)):
+            rows = zip(*(batch[name].to_pylist() for name in URL_COLUMNS), strict=True)
+            faults += [next(filter(None, map(fault_of_url, urls)), None) for urls in rows]
     return faults
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in one line what is wrong with a file that was damaged before it was recorded."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
+        raise DataError(f"{path.name}: damaged; run `laion-eo run` again.") from None
 
 
 def _refusal(release: Release, found: Findings) -> str:
@@ -172,7 +182,7 @@ def _dropped(found: Findings) -> Dropped:
 def _without(release: Release, found: Findings, dropped: Dropped) -> Release:
     """Write the parquet files anew without the rows, and what speaks of them."""
     folder = release.folder
-    old = Numbers(pq.ParquetFile(path).read(columns=list(COLUMNS)) for path in found.faults)
+    old = _numbers(found)
     memory, shards = 0, {}
     for path, faults in found.faults.items():
         kept = (
@@ -185,7 +195,7 @@ def _without(release: Release, found: Findings, dropped: Dropped) -> Release:
         memory += pq.ParquetFile(path).read().nbytes
         record = record_file(folder, path, kept.num_rows)
         shards[record.path] = record
-    new = Numbers(pq.ParquetFile(path).read(columns=list(COLUMNS)) for path in found.faults)
+    new = _numbers(found)
     sizes = Sizes(memory, sum(record.bytes for record in shards.values()))
     card = renumber((folder / CARD).read_text("utf-8"), release.config, old, new, sizes)
     (folder / CARD).write_text(extend_section(card, release.config, _left_out(dropped)), "utf-8")
@@ -196,6 +206,14 @@ def _without(release: Release, found: Findings, dropped: Dropped) -> Release:
     others = [record.path for record in release.files if record.path not in shards]
     again = {name: record_file(folder, folder / name) for name in others} | shards
     return replace(release, files=tuple(again[record.path] for record in release.files))
+
+
+def _numbers(found: Findings) -> Numbers:
+    def read(path: Path) -> pa.Table:
+        with _readable(path):
+            return pq.ParquetFile(path).read(columns=list(COLUMNS))
+
+    return Numbers(map(read, found.faults))
 
 
 def _left_out(dropped: Dropped) -> str:

@@ -26,6 +26,8 @@ ORDINARY = [
     "https://example.org/a.jpg?v=1476875623&hash=4f3c2e1d0b9a88776655443322110000",
     "https://example.org/a.jpg?tokenized=yes&monkey=business&design=12",
     "https://images.example.org/eyJidWNrZXQiOiJwaWN0dXJlcyIsImtleSI6ImEuanBnIn0=",
+    "https://example.org/token/of-a-museum/a.jpg",
+    "https://example.org/signature/IMG_20200101.jpg",
     "https://example.org/sk-a-long-name-of-a-product-in-slovak.jpg",
     "https://media.example.org/p.jpg?k=6&amp;m=90759&amp;s=612x612&amp;h=4CTvSxNvv4sxSCPxViryha4kA=",
 ]
@@ -57,6 +59,8 @@ SECRETS = [
     "https://maps.example.org/static?center=1,2&key=AIzasEcReT0123456789sEcReT0123456789abc",
     "https://example.org/file/bot123456:sEcReT/a.jpg",
     "https://example.org/hf_sEcReTsEcReTsEcReTsEcReT/a.jpg",
+    "https://example.org/v1/access_token/sEcReT0123456789/a.jpg",
+    "https://example.org/a.jpg?hdnts=exp=1~hmac=sEcReT",
     "https://example.org/a.jpg?x=ghp_sEcReT0123456789sEcReT0123456789",
     f"https://example.org/{JWT}/a.jpg",
     f"https://example.org/a.jpg?x={JWT}",

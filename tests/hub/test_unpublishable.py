@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from fakes.hub_state import LoopbackHub
 from made import MakeRun, made_rows, with_urls
-from releases import REPO, files, head, publish
+from releases import REPO, files, head, publish, record_again
 
 from laion_eo.builtin.publishers.hf_hub import HfHub
 from laion_eo.component import Context
@@ -245,3 +245,45 @@ def test_rows_of_several_files(hub: LoopbackHub, tmp_path: Path, rows: int) -> N
     found = [pq.read_table(pa.BufferReader(there[name].content)) for name in shards]
     assert [part.num_rows for part in found] == [0] + [5] * (rows // 5)
     assert pa.concat_tables(found).equals(table.slice(5))
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("damage", ["no parquet", "no UTF-8", "page", "others", "name"])
+def test_files_that_were_wrong_before_they_were_recorded(
+    damage: str, drop: bool, hub: LoopbackHub, make_run: MakeRun
+) -> None:
+    run = make_run(urls=BAD)
+    shard = run / "dataset" / SHARD
+    if damage == "no parquet":
+        shard.write_bytes(b"url\nhttp://127.0.0.1\n")
+    elif damage == "no UTF-8":
+        content = shard.read_bytes()
+        rows = pq.read_table(pa.BufferReader(content))
+        raw = [b"https://example.org/\xff.jpg"] * rows.num_rows
+        column = pa.array(raw, pa.binary()).view(pa.string())
+        place = rows.column_names.index("url")
+        pq.write_table(rows.set_column(place, rows.schema.field("url"), column), shard)
+    elif damage == "page":
+        content = bytearray(shard.read_bytes())
+        content[200:1200] = bytes(1000)
+        shard.write_bytes(bytes(content))
+    elif damage == "others":
+        pq.write_table(pq.read_table(shard).drop_columns("lang"), shard)
+    else:
+        shard.rename(shard.with_name("train-00000-of-00002.parquet"))
+    record_again(run)
+    words = "damaged|not the published columns|is not a file of a complete dataset"
+    with pytest.raises(DataError, match=words) as caught:
+        publish(run, drop_unpublishable=drop)
+    assert "\n" not in str(caught.value)
+    assert hub.requests == []
+
+
+def test_a_stranger_that_the_manifest_names(hub: LoopbackHub, make_run: MakeRun) -> None:
+    """Rows in it would not be looked at."""
+    run = make_run()
+    (run / "dataset" / "ver-0" / "more.csv").write_text("url\nhttp://127.0.0.1/\n")
+    record_again(run)
+    with pytest.raises(DataError, match=r"'ver-0/more\.csv' is not a file of a complete dataset"):
+        publish(run)
+    assert hub.requests == []
