@@ -15,28 +15,37 @@ if TYPE_CHECKING:
     from laion_eo.dataset.links import check_links
     from laion_eo.dataset.loading import load_dataset
     from laion_eo.dataset.pull import pull
+    from laion_eo.integrity.explain import explain
+    from laion_eo.integrity.export import export
     from laion_eo.integrity.release import release
+    from laion_eo.integrity.verify import verify
     from laion_eo.pipeline import plan, run
     from laion_eo.pools import index
 
 _LAZY = {
     "check_links": "laion_eo.dataset.links",
+    "explain": "laion_eo.integrity.explain",
+    "export": "laion_eo.integrity.export",
     "index": "laion_eo.pools",
     "load_dataset": "laion_eo.dataset.loading",
     "plan": "laion_eo.pipeline",
     "pull": "laion_eo.dataset.pull",
     "release": "laion_eo.integrity.release",
     "run": "laion_eo.pipeline",
+    "verify": "laion_eo.integrity.verify",
 }
 __all__ = [
     "__version__",
     "check_links",
+    "explain",
+    "export",
     "index",
     "load_dataset",
     "plan",
     "pull",
     "release",
     "run",
+    "verify",
 ]
 
 

@@ -36,7 +36,7 @@ CROSS_MODULE = {
 """Tests of no single module, and what they are of."""
 
 ASTRAY = {
-    "cli/test_summary_downloads.py",
+    "cli/output/test_summary_downloads.py",
     "pipeline/stages/test_search_shards.py",
     "pipeline/test_download_resume.py",
     "pipeline/test_lifecycle.py",

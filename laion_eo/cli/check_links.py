@@ -42,9 +42,9 @@ def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ..
       laion-eo check-links runs/ver-1 --out links-2025-06.parquet
       laion-eo check-links laion_eo --config ver-0
     """  # noqa: D301 - click wants the backspace itself
-    from laion_eo.cli.console import output_console
     from laion_eo.cli.contact import with_contact
-    from laion_eo.cli.progress import reporting
+    from laion_eo.cli.output.console import output_console
+    from laion_eo.cli.output.progress import reporting
     from laion_eo.dataset.links import check_links
     from laion_eo.overrides import apply_override
     from laion_eo.registry import Registry

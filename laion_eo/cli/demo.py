@@ -23,9 +23,9 @@ def command(out: Path) -> None:
     photographs, copies, thumbnails and broken links. A server on this machine stands in for the
     web. It takes about a minute.
     """
-    from laion_eo.cli.console import output_console
-    from laion_eo.cli.progress import reporting
-    from laion_eo.cli.summary import print_run
+    from laion_eo.cli.output.console import output_console
+    from laion_eo.cli.output.progress import reporting
+    from laion_eo.cli.output.summary import print_run
     from laion_eo.demo import demo
     from laion_eo.registry import Registry
 

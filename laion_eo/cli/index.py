@@ -52,7 +52,7 @@ def command(
       laion-eo index photos --out pools/photos --embedder tiny
     """  # noqa: D301 - click wants the backspace itself
     from laion_eo.cli.contact import with_contact
-    from laion_eo.cli.progress import reporting
+    from laion_eo.cli.output.progress import reporting
     from laion_eo.overrides import apply_override
     from laion_eo.pools import IndexResult, index
     from laion_eo.pools.faiss_build import build_faiss, require_faiss

@@ -24,7 +24,7 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> Non
     from rich.filesize import decimal
     from rich.table import Table
 
-    from laion_eo.cli.console import output_console
+    from laion_eo.cli.output.console import output_console
     from laion_eo.pipeline import plan
 
     found = plan(run_file, run_directory(run_file, out), overrides)

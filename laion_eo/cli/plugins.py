@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
     """List the components that run files can use, or the options of the one called NAME."""
-    from laion_eo.cli.console import output_console
+    from laion_eo.cli.output.console import output_console
     from laion_eo.registry import Registry
 
     registry = Registry.discover()

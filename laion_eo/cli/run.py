@@ -31,10 +31,10 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], verify
       laion-eo run examples/ver-0.toml --out runs/ver-0
       laion-eo run examples/ver-0.toml --out runs/ver-0 --set filters.similarity-threshold.sigma=2
     """  # noqa: D301 - click wants the backspace itself
-    from laion_eo.cli.console import output_console
     from laion_eo.cli.contact import with_contact
-    from laion_eo.cli.progress import reporting
-    from laion_eo.cli.summary import print_run
+    from laion_eo.cli.output.console import output_console
+    from laion_eo.cli.output.progress import reporting
+    from laion_eo.cli.output.summary import print_run
     from laion_eo.pipeline import RunResult, run
     from laion_eo.registry import Registry
 

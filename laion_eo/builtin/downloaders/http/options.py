@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from laion_eo import version
 from laion_eo.addresses import host_address, written_host
 from laion_eo.component import ComponentConfig
 from laion_eo.config import UNQUOTED, RunPath, Secret
 from laion_eo.contact import check_contact
 from laion_eo.images import MAX_PIXELS
-from laion_eo.version import __version__
 
 PURPOSE = "collects image-text pairs"
 """What is said of a run that does not say what it is for."""
@@ -58,7 +58,8 @@ class HttpOptions(ComponentConfig):
             password. The proxy resolves the names then, so that it must keep private addresses
             out itself: see docs/politeness.md. HTTP_PROXY and HTTPS_PROXY alone do nothing.
         user_agent: Who asks, and why: it begins with our name in robots.txt. ``{purpose}`` is
-            what the run is for, ``{contact}`` the contact, which is appended where it is missing.
+            what the run is for, ``{version}`` laion-eo's, ``{contact}`` the contact, which is
+            appended where it is missing.
         contact: Where the owner of a site can reach whoever runs this: an e-mail address or an
             http(s) URL. Needed once a URL leaves this machine: without it here, the environment's
             LAION_EO_CONTACT counts, or the one in the user's configuration file.
@@ -90,7 +91,7 @@ class HttpOptions(ComponentConfig):
     block_list: RunPath | None = None
     proxy: Annotated[Secret | str | None, AfterValidator(lambda value: _check_proxy(value))] = None
     user_agent: str = Field(
-        default=f"laion-eo/{__version__} ({{purpose}}; +{{contact}})",
+        default="laion-eo/{version} ({purpose}; +{contact})",
         pattern=r"^[A-Za-z_-][ -~]*$",
     )
     contact: Contact = ""
@@ -117,9 +118,16 @@ class HttpOptions(ComponentConfig):
             text += " (+{contact})"
         elif not contact:
             text = text.replace("; +{contact}", "")
-        values = {"{purpose}": in_header(purpose) or PURPOSE, "{contact}": contact}
+        values = {
+            "{purpose}": in_header(purpose) or PURPOSE,
+            "{contact}": contact,
+            # Filled in here, not in the default: an upgrade would fetch all images again.
+            "{version}": version.__version__,
+        }
         # In one go: what is filled in is not filled in again.
-        return re.sub(r"\{purpose\}|\{contact\}", lambda found: values[found[0]], text).strip()
+        return re.sub(
+            r"\{(?:purpose|contact|version)\}", lambda found: values[found[0]], text
+        ).strip()
 
     @property
     def token(self) -> str:

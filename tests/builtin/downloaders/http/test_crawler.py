@@ -127,6 +127,15 @@ def test_the_run_file_counts_first_then_the_environment_then_what_was_kept(
         )
 
 
+def test_an_upgrade_changes_the_header_but_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options enter the fingerprint of the downloads: all would be fetched again."""
+    before = HttpOptions().model_dump()
+    monkeypatch.setattr("laion_eo.version.__version__", "7.0")
+    assert HttpOptions().model_dump() == before
+    assert __version__ not in str(before)
+    assert HttpOptions().agent == "laion-eo/7.0 (collects image-text pairs)"
+
+
 def test_nothing_is_said_of_the_run_that_it_does_not_say_itself() -> None:
     assert DatasetOptions().purpose == ""
     assert DatasetOptions(config="ver-1").purpose == "collects image-text pairs: ver-1"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from laion_eo.builtin.filters.min_size import MinSize
-from laion_eo.cli.console import output_console
-from laion_eo.cli.summary import as_text, print_run
+from laion_eo.cli.output.console import output_console
+from laion_eo.cli.output.summary import as_text, print_run
 from laion_eo.hookspecs import hookimpl
 from laion_eo.kinds import Filter
 from laion_eo.pipeline import run

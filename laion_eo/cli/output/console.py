@@ -17,3 +17,14 @@ def output_console() -> Console:
     """
     width = None if sys.stdout.isatty() else WIDTH_OFF_TERMINAL
     return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def visible(text: str) -> str:
+    r"""Return foreign text as a terminal may show it: what controls one is written out.
+
+    Line ends, escape sequences, marks that turn the direction of text, and half characters become
+    ``\n``, ``\x1b``, ``\u202e`` and ``\ud800``.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
@@ -80,3 +81,24 @@ def reporting(registry: Registry) -> Iterator[None]:
             yield
     finally:
         logger.removeHandler(handler)
+
+
+@contextmanager
+def counting_bytes(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many bytes are done: a bar on stderr if that is a terminal, else log lines.
+
+    Args:
+        what: What is done to them.
+
+    Yields:
+        To be called with the bytes that are done, and those that there are.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        log = LogPlugin()
+        yield lambda done, total: log.laion_eo_after_batch(what, done, total)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

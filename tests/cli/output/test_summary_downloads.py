@@ -7,8 +7,8 @@ import pyarrow as pa
 from kept import write_stage
 from rich.console import Console
 
-from laion_eo.cli.console import output_console
-from laion_eo.cli.summary import print_downloads, print_drops
+from laion_eo.cli.output.console import output_console
+from laion_eo.cli.output.summary import print_downloads, print_drops
 from laion_eo.schema import DOWNLOADS, VERDICTS
 from laion_eo.types import DownloadStatus
 

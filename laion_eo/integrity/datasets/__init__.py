@@ -1,0 +1,1 @@
+"""Checks of a release tree: its files against each other."""

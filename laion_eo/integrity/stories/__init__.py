@@ -1,0 +1,1 @@
+"""Explains one image of a run, stage by stage."""

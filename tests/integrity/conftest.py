@@ -1,0 +1,69 @@
+"""A small finished run, made once, and copies of it to be altered."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from laion_eo.pipeline import run
+from laion_eo.pools import index
+from laion_eo.registry import Registry
+from laion_eo.testing import colours, serve_folder
+from laion_eo.testing.web import small_run, write_anchors, write_web
+from laion_eo.types import JSON
+
+Rerun: TypeAlias = Callable[[Path], None]
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, JSON]]:
+    """A run file over a web of 14 pictures, which is served as long as the tests last."""
+    home = tmp_path_factory.mktemp("tiny")
+    for name in ("web", "anchors"):
+        (home / name).mkdir()
+    web = write_web(home / "web", green=8, red=4)
+    write_anchors(home / "anchors")
+    with serve_folder(web) as url:
+        index(web, home / "pool", {"use": "colours"}, url, Registry.discover([colours]))
+        data = small_run(home / "anchors", home / "pool")
+        data["retriever"]["k"] = 11
+        data["engine"]["batch_rows"] = 4
+        yield data
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_data: dict[str, JSON], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of it; leave it as it is."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    run(tiny_data, folder, registry=Registry.discover([colours]))
+    return folder
+
+
+@pytest.fixture
+def altered(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of the run."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "run", symlinks=True))
+
+
+@pytest.fixture
+def rerun(tiny_data: dict[str, JSON]) -> Rerun:
+    """Runs the same run again in a folder."""
+
+    def again(folder: Path) -> None:
+        run(tiny_data, folder, registry=Registry.discover([colours]))
+
+    return again
+
+
+@pytest.fixture
+def rerun_as(tiny_data: dict[str, JSON]) -> Callable[[Path, str], None]:
+    """Runs the same run again in a folder, as another configuration."""
+
+    def again(folder: Path, config: str) -> None:
+        run(tiny_data, folder, [f"dataset.config={config}"], Registry.discover([colours]))
+
+    return again

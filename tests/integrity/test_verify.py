@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from fakes.hub_state import LoopbackHub
+from huggingface_hub import snapshot_download
+from integrity.alterations import OF_A_DATASET, OF_A_RUN, Alteration
+from integrity.altering import text
+from integrity.clean_runs import CLEAN_RUNS, Stop, go
+from integrity.conftest import Rerun
+from integrity.resealed import RESEALED
+
+from laion_eo import release, verify
+from laion_eo.config import DatasetOptions
+from laion_eo.dataset.card import render_card
+from laion_eo.dataset.tree import write_tree
+from laion_eo.errors import ConfigError, LaionEOError, RunError
+from laion_eo.pipeline.manifest import Manifest
+from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.types import JSON
+
+CLEAN_BY_DEFAULT = 5
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def name(alteration: Alteration) -> str:
+    return alteration.name.replace("/", "-")
+
+
+def some(alterations: Sequence[Alteration], every: int = 4) -> list[object]:
+    """Return all of them, but mark most as slow."""
+    return [
+        pytest.param(one, marks=[] if place % every == 0 else pytest.mark.slow, id=name(one))
+        for place, one in enumerate(alterations)
+    ]
+
+
+@pytest.mark.parametrize("alteration", some([*OF_A_RUN, *RESEALED]))
+def test_an_altered_run_is_found(alteration: Alteration, altered: Path) -> None:
+    alteration.alter(altered)
+    found = verify(altered)
+    assert not found.is_sound
+    assert any(where in fault.where for fault in found.faults for where in alteration.where), (
+        found.faults
+    )
+
+
+@pytest.mark.parametrize("alteration", some(OF_A_DATASET))
+def test_an_altered_dataset_is_found(alteration: Alteration, altered: Path) -> None:
+    alteration.alter(altered)
+    found = verify(altered / "dataset")
+    assert found.kind == "dataset"
+    names = [where.removeprefix("dataset/") for where in alteration.where]
+    assert any(where in fault.where for fault in found.faults for where in names), found.faults
+
+
+def test_there_are_many_alterations() -> None:
+    names = {one.name for one in (*OF_A_RUN, *RESEALED, *OF_A_DATASET)}
+    assert len(OF_A_RUN) > 100
+    assert len(names) > 180
+
+
+@pytest.mark.parametrize("alteration", some(OF_A_RUN, 13))
+def test_an_altered_run_is_mended_or_refused(
+    alteration: Alteration, altered: Path, tiny_run: Path, rerun: Rerun
+) -> None:
+    wanted = files(tiny_run / "dataset")
+    alteration.alter(altered)
+    try:
+        rerun(altered)
+    except (LaionEOError, OSError) as error:
+        line = str(error)  # as the command says it
+        assert "\n" not in line
+        assert any(Path(where).name in line for where in alteration.where), line
+        return
+    assert files(altered / "dataset") == wanted
+    if not alteration.stays:
+        assert verify(altered).faults == ()
+
+
+def test_there_are_many_clean_runs() -> None:
+    assert len(CLEAN_RUNS) >= 20
+
+
+def check_clean(kind: str, data: dict[str, JSON], folder: Path) -> None:
+    """Make a run, and find no fault: not in it, nor in its dataset, nor in a copy of that."""
+    CLEAN_RUNS[kind](data, folder)
+    found = verify(folder)
+    assert found.faults == ()
+    assert found.kind == "run"
+    assert found.checked.rows > 0
+    assert verify(folder, thorough=False).faults == ()
+    assert verify(folder / "dataset").faults == ()
+    assert verify(shutil.copytree(folder / "dataset", folder.with_name("copy"))).faults == ()
+
+
+@pytest.mark.parametrize("kind", [*CLEAN_RUNS][:CLEAN_BY_DEFAULT])
+def test_a_clean_run_has_no_fault(kind: str, tiny_data: dict[str, JSON], tmp_path: Path) -> None:
+    check_clean(kind, tiny_data, tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*CLEAN_RUNS][CLEAN_BY_DEFAULT:])
+def test_no_other_clean_run_has_a_fault(
+    kind: str, tiny_data: dict[str, JSON], tmp_path: Path
+) -> None:
+    check_clean(kind, tiny_data, tmp_path / "run")
+
+
+def test_nothing_is_changed(altered: Path) -> None:
+    (altered / "of-mine.txt").write_text("a note")
+    before = {path: path.lstat().st_mtime_ns for path in altered.rglob("*")}
+    contents = files(altered)
+    found = verify(altered)
+    assert found.is_sound
+    assert any("of-mine.txt" in note for note in found.notes)
+    assert files(altered) == contents
+    del before[altered / ".lock"]
+    assert all(path.lstat().st_mtime_ns == time for path, time in before.items())
+
+
+def test_what_was_checked_is_counted(tiny_run: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    found = verify(tiny_run, progress=lambda done, total: seen.append((done, total)))
+    assert found.checked.files == len(seen)
+    assert found.checked.bytes == seen[-1][0]
+    assert all(done <= total for done, total in seen)
+    size = sum(len(content) for content in files(tiny_run).values())
+    assert found.checked.bytes >= size - len("duplicates")
+
+
+@pytest.mark.parametrize("stage", ["anchors", "neighbors", "downloads", "scores", "dataset"])
+def test_a_run_that_has_not_ended(stage: str, tiny_data: dict[str, JSON], tmp_path: Path) -> None:
+    go(tiny_data, tmp_path / "run", (), Stop(stage, 0))
+    (fault,) = verify(tmp_path / "run").faults
+    assert fault.where == ".stages/run.json"
+    assert "has not ended" in fault.what
+    assert stage in fault.what
+
+
+def test_a_run_of_an_older_version(altered: Path) -> None:
+    for path in (altered / ".stages").iterdir():
+        data = json.loads(path.read_text())
+        for key in ("files", "checksum", "inputs"):
+            data.pop(key, None)
+        path.write_text(json.dumps(data))
+    (altered / ".stages/run.json").unlink()
+    found = verify(altered)
+    assert found.faults == ()
+    assert any("kept no hashes" in note for note in found.notes)
+
+
+def test_a_run_at_work_is_left_alone(altered: Path) -> None:
+    with RunDir(altered).lock(), pytest.raises(RunError, match="another laion-eo works"):
+        verify(altered)
+
+
+def test_a_copy_that_cannot_be_written_to(altered: Path) -> None:
+    (altered / ".lock").unlink()
+    assert verify(altered).is_sound
+    assert not (altered / ".lock").exists()
+
+
+def test_images_of_no_row_are_a_note(altered: Path) -> None:
+    content = b"of an earlier run"
+    (altered / "images" / f"{hashlib.sha256(content).hexdigest()}.png").write_bytes(content)
+    found = verify(altered)
+    assert found.is_sound
+    assert any("1 images of no row" in note for note in found.notes)
+
+
+def test_quick_compares_images_by_their_size(altered: Path) -> None:
+    path = sorted((altered / "images").iterdir())[0]
+    path.write_bytes(bytes(path.stat().st_size))
+    assert not verify(altered).is_sound
+    assert verify(altered, thorough=False).is_sound
+    path.write_bytes(b"")
+    assert not verify(altered, thorough=False).is_sound
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_dataset_of_several_files(shards: int, tiny_run: Path, tmp_path: Path) -> None:
+    manifest = Manifest.load(tiny_run).dump()
+    table = pq.read_table(tiny_run / "dataset/ver-0")
+    rows = -(-table.num_rows // shards)
+    options = DatasetOptions(config="ver-0")
+    card = partial(render_card, options, table, manifest, [])
+    write_tree(tmp_path / "tree", "ver-0", table, card, rows_per_shard=rows)
+    assert len(list((tmp_path / "tree/ver-0").iterdir())) == shards
+    assert verify(tmp_path / "tree").faults == ()
+    sorted((tmp_path / "tree/ver-0").iterdir())[0].unlink()
+    assert not verify(tmp_path / "tree").is_sound
+
+
+def test_a_table_in_a_section_of_a_plugin_is_its_own(tiny_run: Path, tmp_path: Path) -> None:
+    manifest = Manifest.load(tiny_run).dump()
+    table = pq.read_table(tiny_run / "dataset/ver-0")
+    odd = "### Languages of the captions\n\n| xx | 1 | 0.1 % |\n\n| verdicts | kept | 1 |"
+    card = partial(render_card, DatasetOptions(config="ver-0"), table, manifest, [odd])
+    write_tree(tmp_path / "tree", "ver-0", table, card)
+    assert verify(tmp_path / "tree").faults == ()
+
+
+def test_a_repository_of_the_hub(
+    hub: LoopbackHub,
+    tiny_run: Path,
+    altered: Path,
+    rerun_as: Callable[[Path, str], None],
+    tmp_path: Path,
+) -> None:
+    release(tiny_run, "org/fields", tag="v1")
+    rerun_as(altered, "ver-1")
+    release(altered, "org/fields")
+    folder = Path(
+        snapshot_download("org/fields", repo_type="dataset", local_dir=tmp_path / "local")
+    )
+    found = verify(folder)
+    assert (found.kind, found.faults) == ("dataset", ())
+    assert verify(snapshot_download("org/fields", repo_type="dataset")).faults == ()
+    shard = folder / "ver-1/train-00000-of-00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    (folder / "secrets.env").write_text("x")
+    where = {fault.where for fault in verify(folder).faults}
+    assert {"ver-1/train-00000-of-00001.parquet", "secrets.env"} <= where
+
+
+@pytest.mark.parametrize("name", ["nothing", "file", "empty", "above"])
+def test_what_is_nothing_of_ours(name: str, tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(tiny_run / "dataset", tmp_path / "above/dataset")
+    with pytest.raises(ConfigError) as error:
+        verify(tmp_path / name)
+    line = str(error.value)
+    assert str(tmp_path / name) in line
+    assert "\n" not in line
+    if name == "above":
+        assert f"Did you mean {tmp_path}/above/dataset?" in line
+
+
+HOSTILE = {
+    "README.md": [
+        *(b"", b"\xff", b"---\n- 1\n---\n", b"---\n" + b"[" * 10_000),
+        b"---\n{a: &a [*a]}\n---\n",
+    ],
+    "croissant-ver-0.json": [b"", b"null", b"[]", b'{"distribution": 1}', b"9" * 5_000, b"\xff"],
+    "ver-0/train-00000-of-00001.parquet": [b"", b"PAR1", b"PAR1" + bytes(64) + b"PAR1"],
+    "ver-0/train-00000-of-99999999999999.parquet": [b""],
+    "croissant-\x1b[31m.json": [b"{}"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [(name, content) for name, contents in HOSTILE.items() for content in contents],
+)
+def test_foreign_bytes_are_faults(name: str, content: bytes, altered: Path) -> None:
+    path = altered / "dataset" / name
+    path.write_bytes(content)
+    assert not verify(altered / "dataset").is_sound
+    assert not verify(altered).is_sound
+
+
+@pytest.mark.parametrize(
+    ("found", "instead"),
+    [
+        ("config_name: ver-0", "config_name: /etc"),
+        ("config_name: ver-0", "config_name: ../.."),
+        ("config_name: ver-0", r'config_name: "\\e[31m"'),
+        (r"num_examples: \d+", f"num_examples: 0x{'f' * 9_000}"),
+        (r"\| verdicts \| kept \| \d+", f"| verdicts | kept | {'9' * 9_000}"),
+        ("- config_name: ver-0\n  features", "- config_name: [1]\n  features"),
+    ],
+)
+def test_a_foreign_card_is_a_fault(found: str, instead: str, altered: Path) -> None:
+    text(altered, "dataset/README.md", found, instead)
+    assert any(fault.where == "README.md" for fault in verify(altered / "dataset").faults)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("manifest.json", "run.toml", "duplicates.parquet", ".stages/scores.json"),
+        *(".stages/run.json", ".stages/scores.0a.progress", "scores/pipe", "images/pipe"),
+        *("dataset/README.md", "dataset/croissant-ver-0.json", "dataset/pipe"),
+    ],
+)
+def test_a_pipe_is_a_fault(name: str, altered: Path) -> None:
+    """It is not read, which would never end."""
+    (altered / name).unlink(missing_ok=True)
+    os.mkfifo(altered / name)
+    assert any(fault.where == name for fault in verify(altered).faults)
+    assert verify(altered / "dataset").is_sound is not name.startswith("dataset/")
+
+
+def test_from_inside(altered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(altered)
+    assert verify(".").is_sound
+    assert verify("dataset").is_sound
+    (altered / "dataset/README.md").unlink()
+    assert "dataset/README.md: it is gone" in map(str, verify(".").faults)
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"[]", b"{}", b"[" * 99_999, b"\xff", b"1e999"])
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "run.toml", ".stages/scores.json", ".stages/run.json"]
+)
+def test_foreign_records_are_faults(name: str, content: bytes, altered: Path) -> None:
+    (altered / name).write_bytes(content)
+    assert any(fault.where == name for fault in verify(altered).faults)
