@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from fakes.hub_state import LoopbackHub
 from made import MakeRun
+from public_pictures import HOST, public_pictures
 from releases import REPO
 
 from laion_eo.builtin.publishers.hf_hub import HfHub
@@ -21,11 +22,8 @@ from laion_eo.integrity.verify import verify
 from laion_eo.pipeline import run
 from laion_eo.pools import index
 from laion_eo.registry import Registry
-from laion_eo.testing import serve_folder
 from laion_eo.testing.web import small_run
 from laion_eo.types import JSON
-
-HOST = "pictures.example.org"
 
 
 def test_publisher_of_a_run_returns_the_commit(hub: LoopbackHub, make_run: MakeRun) -> None:
@@ -37,11 +35,8 @@ def test_publisher_of_a_run_returns_the_commit(hub: LoopbackHub, make_run: MakeR
 @pytest.fixture
 def proxy(web: Path, tmp_path: Path) -> Iterator[dict[str, JSON]]:
     """The downloader that reaches pictures of a public host, by a proxy on loopback."""
-    (tmp_path / "web" / "http:").mkdir(parents=True)
-    (tmp_path / "web" / "http:" / HOST).symlink_to(web)
-    with serve_folder(tmp_path / "web") as url:
-        options = {"use": "http", "retries": 0, "delay": 0.0, "contact": "me@example.org"}
-        yield {**options, "proxy": url.rstrip("/")}
+    with public_pictures(web, tmp_path / "web") as downloader:
+        yield downloader
 
 
 @pytest.fixture
