@@ -23,6 +23,7 @@ from laion_eo.hub.cards import (
     mark_section,
     size_category,
 )
+from laion_eo.redaction import redacted
 from laion_eo.schema import PUBLISHED_COLUMNS
 
 
@@ -133,7 +134,7 @@ def render_card(
         thresholds=dict(_thresholds(public.stages["verdicts"])),
         counts=[(n, k, v) for n, stage in public.stages.items() for k, v in stage.counts.items()],
         parts=list(_parts(public)),
-        sections=sections,
+        sections=[redacted(section) for section in sections],
         run_file=tomli_w.dumps(public.run).strip(),
         columns=PUBLISHED_COLUMNS,
     )

@@ -18,6 +18,7 @@ from pydantic_core import to_jsonable_python
 from laion_eo.config import Model, RunConfig
 from laion_eo.errors import DataError
 from laion_eo.file_record import FileRecord
+from laion_eo.redaction import redacted_json
 
 FORMAT = 1
 """The manifest's format; raised where a reader of the last one would misunderstand the next."""
@@ -251,6 +252,8 @@ def to_json(
 ) -> dict[str, JsonValue]:
     """Return what a plugin or a run file says as JSON: what JSON does not know, as text.
 
+    Secrets that a plugin says become ``***``.
+
     Args:
         value: Numbers of numpy become numbers.
         nan: What becomes of NaN and infinities: null, or what Python's own JSON knows.
@@ -258,10 +261,9 @@ def to_json(
     Raises:
         ValueError: The value contains itself.
     """
-    plain: dict[str, JsonValue] = to_jsonable_python(
-        value, inf_nan_mode=nan, fallback=_number_or_text
-    )
-    return plain
+    plain = to_jsonable_python(value, inf_nan_mode=nan, fallback=_number_or_text)
+    found: dict[str, JsonValue] = redacted_json(plain)
+    return found
 
 
 def _number_or_text(value: object) -> object:

@@ -346,6 +346,12 @@ class RunDir:
             )
         return tuple(files)
 
+    def discard(self, work: Work) -> None:
+        """Forget what a stage in work has made: the same work begins anew."""
+        self.records.begin(work, ())
+        for path in [*self._journals(work.step), *self.parts(work.step, work.fingerprint)]:
+            path.unlink()
+
     def complete(self, step: str, record: StageRecord) -> None:
         """Mark a step complete and delete what earlier fingerprints and its own work left."""
         self.records.save(step, record)

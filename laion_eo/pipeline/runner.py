@@ -24,6 +24,7 @@ from laion_eo.errors import RunError
 from laion_eo.file_record import FileRecord
 from laion_eo.fingerprint import fingerprint
 from laion_eo.pipeline.checks import check_allow_list, check_chain, check_engine
+from laion_eo.pipeline.emptiness import check_found
 from laion_eo.pipeline.manifest import MANIFEST, Manifest, StageRecord, to_json
 from laion_eo.pipeline.provenance import RunSession, tell_other_versions
 from laion_eo.pipeline.records import SEAL, Work
@@ -38,6 +39,7 @@ from laion_eo.pipeline.stages import (
     TableStage,
 )
 from laion_eo.pipeline.workbench import Workbench
+from laion_eo.redaction import redacted
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
@@ -179,7 +181,7 @@ class Runner:
 
     def _keep_traceback(self, error: RunError) -> None:
         """Leave what the one line of the message cannot say where a plugin's author finds it."""
-        text = "".join(traceback.format_exception(error))
+        text = redacted("".join(traceback.format_exception(error)))
         with suppress(OSError):  # a full disk: the message itself says so
             self.run_dir.write_text(TRACEBACK, text)
 
@@ -277,7 +279,9 @@ class Runner:
             finished += 1
             self._progress(finished, max(total, finished))
         files = self.run_dir.files_of(work, 0 if isinstance(stage, StreamStage) else total)
-        return stage.counts(self.run_dir.read_done(work)), files
+        table = self.run_dir.read_done(work)
+        check_found(stage, self.run_dir, work, table)
+        return stage.counts(table), files
 
     def _parts(self, stage: ShapedStage, done: set[int]) -> Iterator[tuple[int, pa.Table]]:
         match stage:

@@ -23,6 +23,7 @@ from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import Downloader, Embedder
 from laion_eo.kinds.contract import check_embeddings
 from laion_eo.pools.sources import Listed, PoolSource, open_source, public_url
+from laion_eo.redaction import redacted_json
 from laion_eo.registry import Registry
 from laion_eo.types import JSON, Embeddings, Picture
 
@@ -218,7 +219,7 @@ class Indexer:
 
     def _finish(self, rows: int, skipped: int) -> IndexResult:
         about = {"model_id": self.model.model_id, "dim": self.model.dim, "rows": rows}
-        facts = {**about, "skipped": skipped, **self.model.facts()}
+        facts = {**about, "skipped": skipped, **redacted_json(self.model.facts())}
         write_atomically(self.out / "index.json", (json.dumps(facts, indent=1) + "\n").encode())
         return IndexResult(self.out, rows, skipped, self.model.model_id)
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ValidationInfo
 
 from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
+from laion_eo.redaction import without_login
 
 
 def _absolute(location: str, info: ValidationInfo) -> str:
@@ -42,7 +43,9 @@ class Stored:
     version: str
 
     def __str__(self) -> str:
-        return str(self.filesystem.unstrip_protocol(self.path)).removeprefix("file://")
+        return without_login(str(self.filesystem.unstrip_protocol(self.path))).removeprefix(
+            "file://"
+        )
 
     @property
     def name(self) -> str:
@@ -82,7 +85,7 @@ class Folder:
             self._filesystem, self._path = fsspec.core.url_to_fs(location)
             self._files = self._filesystem.find(self._path, detail=True)
         except (ValueError, ImportError, OSError) as error:
-            raise DataError(f"{location}: cannot be listed: {error}") from None
+            raise DataError(f"{without_login(location)}: cannot be listed: {error}") from None
 
     def files(
         self, folder: str = "", suffixes: Iterable[str] = (), deep: bool = False

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from laion_eo import version
@@ -55,8 +55,9 @@ class HttpOptions(ComponentConfig):
             fetched, content with one is not kept. An empty file blocks nothing.
         proxy: An http proxy that every request goes through but those to ``allow_hosts``:
             ``http://host:port``, or ``{env = "HTTPS_PROXY"}``, which may hold a name and a
-            password. The proxy resolves the names then, so that it must keep private addresses
-            out itself: see docs/politeness.md. HTTP_PROXY and HTTPS_PROXY alone do nothing.
+            password, or ``http://name:{env=PASSWORD}@host:port``. The proxy resolves the names
+            then, so that it must keep private addresses out itself: see docs/politeness.md.
+            HTTP_PROXY and HTTPS_PROXY alone do nothing.
         user_agent: Who asks, and why: it begins with our name in robots.txt. ``{purpose}`` is
             what the run is for, ``{version}`` laion-eo's, ``{contact}`` the contact, which is
             appended where it is missing.
@@ -89,7 +90,9 @@ class HttpOptions(ComponentConfig):
     ca_file: RunPath | None = None
     allow_list: RunPath | None = None
     block_list: RunPath | None = None
-    proxy: Annotated[Secret | str | None, AfterValidator(lambda value: _check_proxy(value))] = None
+    proxy: Annotated[
+        Secret | str | None, AfterValidator(lambda value, info: _check_proxy(value, info))
+    ] = None
     user_agent: str = Field(
         default="laion-eo/{version} ({purpose}; +{contact})",
         pattern=r"^[A-Za-z_-][ -~]*$",
@@ -147,11 +150,12 @@ def in_header(text: str) -> str:
     return " ".join(re.sub(r"[^!-~]|[()\\<>\"{};]", " ", plain).split())[:MAX_PURPOSE].strip()
 
 
-def _check_proxy(value: Secret | str | None) -> Secret | str | None:
+def _check_proxy(value: Secret | str | None, info: ValidationInfo) -> Secret | str | None:
     if not isinstance(value, str):
         return value
+    secrets = (info.context or {}).get("secret", ())
     try:
-        return check_proxy(value, secret=False)
+        return check_proxy(value, secret=info.field_name in secrets)
     except ValueError as error:
         # Not an ordinary error, which quotes what was written: there may be a password in it.
         raise PydanticCustomError(UNQUOTED, "{reason}", {"reason": str(error)}) from None

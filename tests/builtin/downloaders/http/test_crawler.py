@@ -258,6 +258,19 @@ def test_the_proxy_of_the_environment_is_taken_where_the_run_file_names_it(
     assert not any("proxy-authorization" in head.lower() for head in web.heads)
 
 
+def test_a_password_of_the_proxy_is_referred_to(web: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_proxy(web.port) as proxy:
+        monkeypatch.setenv("PROXY_PASSWORD", "top@secret")
+        table = {"proxy": f"http://who:{{env=PROXY_PASSWORD}}@127.0.0.1:{proxy.port}"}
+        config = HttpDownloader.Config.read(table | {"contact": MAIL}, "run")
+        one = HttpDownloader(config, Context())
+        [got] = one.download([f"{WEB}/a.jpg"])
+    assert got.status is DownloadStatus.OK
+    assert set(proxy.auth) == {f"Basic {b64encode(b'who:top@secret').decode()}"}
+    assert config.model_dump()["proxy"] == table["proxy"]
+    assert "secret" not in str(one.facts())
+
+
 @pytest.mark.parametrize(
     "url",
     [
