@@ -209,7 +209,7 @@ def laion_eo_publishers() -> Sequence[type[kinds.Publisher]]:
             summary = "copies the dataset to our server"
 
             def publish(self, release):
-                return our_server.upload(release.folder)
+                return our_server.upload(release.paths())
     """
 
 

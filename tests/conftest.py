@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from fakes.hub import loopback_hub
 from fakes.hub_state import LoopbackHub
 from hypothesis import settings
-from made import MakeRun, client_env, made_rows
+from made import MakeRun, client_env, made_rows, with_urls, write_manifest
 
 from laion_eo.config import DatasetOptions
 from laion_eo.dataset.card import render_card
@@ -55,12 +55,15 @@ def finished_run(anchors: Path, pool: Path, tmp_path_factory: pytest.TempPathFac
 def make_run(finished_run: RunResult, tmp_path: Path) -> MakeRun:
     """Make run directories that differ in what they release, quickly."""
 
-    def make(config: str = "ver-0", rows: int = 20, name: str = "") -> Path:
+    def make(
+        config: str = "ver-0", rows: int = 20, name: str = "", urls: Mapping[int, str] | None = None
+    ) -> Path:
         folder = tmp_path / (name or f"run-{config}-{rows}")
         options = DatasetOptions(config=config)
-        table = made_rows(rows)
+        table = with_urls(made_rows(rows), urls or {})
         card = partial(render_card, options, table, finished_run.manifest, [])
-        write_tree(folder / "dataset", config, table, card)
+        files = write_tree(folder / "dataset", config, table, card)
+        write_manifest(folder, finished_run, config, files)
         return folder
 
     return make

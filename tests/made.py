@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
@@ -11,6 +12,9 @@ import numpy as np
 import pyarrow as pa
 from fakes.hub_state import LoopbackHub
 
+from laion_eo.file_record import FileRecord
+from laion_eo.pipeline import RunResult
+from laion_eo.pipeline.manifest import Manifest
 from laion_eo.schema import PUBLISHED
 
 MakeRun: TypeAlias = Callable[..., Path]
@@ -43,6 +47,31 @@ def made_rows(rows: int, seed: int = 0) -> pa.Table:
         },
         schema=PUBLISHED,
     )
+
+
+def with_urls(rows: pa.Table, urls: Mapping[int, str | None]) -> pa.Table:
+    """Return the rows with other URLs, by the number of the row."""
+    column = rows["url"].to_pylist()
+    for row, url in urls.items():
+        column[row] = url
+    place = rows.column_names.index("url")
+    return rows.set_column(place, PUBLISHED.field("url"), pa.array(column, pa.string()))
+
+
+def write_manifest(
+    folder: Path, made_by: RunResult, config: str, files: Sequence[FileRecord]
+) -> None:
+    """Write the manifest of a run that made these files of its dataset."""
+    manifest = Manifest.load(made_by.folder)
+    named = tuple(file.model_copy(update={"path": f"dataset/{file.path}"}) for file in files)
+    step = manifest.stages["dataset"].model_copy(update={"files": named})
+    options = manifest.resolved.dataset.model_copy(update={"config": config})
+    changed = {
+        "resolved": manifest.resolved.model_copy(update={"dataset": options}),
+        "stages": {**manifest.stages, "dataset": step},
+    }
+    text = json.dumps(manifest.model_copy(update=changed).dump())
+    (folder / "manifest.json").write_text(text, "utf-8")
 
 
 def client_env(server: LoopbackHub, home: Path) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from fakes.hub_state import LoopbackHub
 
+from laion_eo.file_record import record_file
 from laion_eo.hub.cards import CardHead, split_card
 from laion_eo.hub.releasing import Published
 from laion_eo.integrity.release import release
@@ -19,6 +21,16 @@ def publish(run: Path, **options: JSON) -> Published:
     done = release(run, REPO, **options)
     assert isinstance(done, Published)
     return done
+
+
+def record_again(run: Path) -> None:
+    """Let a run's manifest name the files of its dataset as they are now."""
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    files = sorted(file for file in (run / "dataset").rglob("*") if file.is_file())
+    records = [record_file(run, file).model_dump(mode="json") for file in files]
+    manifest["stages"]["dataset"]["files"] = records
+    path.write_text(json.dumps(manifest), "utf-8")
 
 
 def files(hub: LoopbackHub, revision: str = "main") -> set[str]:

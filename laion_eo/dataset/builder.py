@@ -28,8 +28,13 @@ PUBLISHED_COMMIT = "269a6a907ee42fd09c4db165121a8cd763c0b195"
 The hash covers all files, including the SHA-256 that the Hub stores of each large one.
 """
 PUBLISHED_ROWS = {"ver-0": 24_933, "ver-1": 112_985}
+SHA256_DIGITS = 64
 CSV_BLOCK = 2**20
 """Bytes parsed at a time; no row of the CSV may be longer."""
+
+
+class DamagedFileError(ValueError):
+    """A downloaded file, or the copy of it in the Hub's cache, differs from the Hub's."""
 
 
 @dataclass
@@ -64,8 +69,8 @@ class LaionEOConfig(datasets.BuilderConfig):  # type: ignore[misc] # datasets is
 class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is untyped
     """LAION-EO, one row per image: links and measurements, not the images.
 
-    Downloaded files are compared with the SHA-256 that the Hub stores of them, and the rows of the
-    published files are counted; streamed files are not checked.
+    Downloaded files, and what the cache has of them, are compared with the hashes that the Hub
+    stores, and the rows of the published files are counted; streamed files are not checked.
 
     Examples:
         >>> builder = LaionEO(config_name="ver-1")  # doctest: +SKIP
@@ -110,7 +115,7 @@ class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is u
 
         Raises:
             FileNotFoundError: The repository has no such revision or files.
-            ValueError: A file differs from the Hub's.
+            DamagedFileError: A file differs from the Hub's.
         """
         if self.config.data_files is not None:
             known = dict.fromkeys(self.config.data_files["train"])
@@ -122,7 +127,10 @@ class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is u
         return dict(zip(known, files, strict=True))
 
     def _files_of_the_repo(self) -> dict[str, str | None]:
-        """Return the files of this configuration, pinned to a commit, with their SHA-256."""
+        """Return the files of this configuration, pinned to a commit, with their hashes.
+
+        Those are SHA-256 for large files, and git's for others.
+        """
         repo, revision, name = self.config.repo, self.config.revision, self.config.name
         api = HfApi(endpoint=datasets.config.HF_ENDPOINT, token=self.token)
         try:
@@ -140,7 +148,7 @@ class LaionEO(datasets.ArrowBasedBuilder):  # type: ignore[misc] # datasets is u
             if found:
                 return {
                     f"hf://datasets/{repo}@{commit}/{entry.path}": (
-                        entry.lfs.sha256 if entry.lfs else None
+                        entry.lfs.sha256 if entry.lfs else entry.blob_id
                     )
                     for entry in sorted(found, key=lambda entry: entry.path)
                 }
@@ -198,14 +206,25 @@ def _csv(stream: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _check_hashes(files: dict[str, str | None], repo: str) -> None:
-    """Compare the downloaded files with the SHA-256 that the Hub stores of them."""
+    """Compare the downloaded files with the hashes that the Hub stores of them."""
     for path, wanted in files.items():
         if wanted is None:
             continue
+        name = "SHA-256" if len(wanted) == SHA256_DIGITS else "git hash"
         with open(path, "rb") as stream:  # noqa: PTH123 - as above
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = hashlib.sha256() if name == "SHA-256" else _git_digest(stream)
+            while chunk := stream.read(CSV_BLOCK):
+                digest.update(chunk)
+        found = digest.hexdigest()
         if found != wanted:
-            raise ValueError(
-                f"{path}: its SHA-256 is {found}, but that of the file in {repo} is {wanted}: the "
+            raise DamagedFileError(
+                f"{path}: its {name} is {found}, but that of the file in {repo} is {wanted}: the "
                 "download was damaged. Delete the file and load again."
             )
+
+
+def _git_digest(stream: Any) -> Any:
+    """Return what git hashes before the content of a file."""
+    size = stream.seek(0, 2)
+    stream.seek(0)
+    return hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)

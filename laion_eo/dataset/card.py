@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 
@@ -15,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from laion_eo.config import DatasetOptions, validate
 from laion_eo.dataset.features import dataset_info, dtype
 from laion_eo.dataset.public import scrubbed
+from laion_eo.hub.card_numbers import Numbers, cell
 from laion_eo.hub.cards import (
     BARE_NAME,
     CardHead,
@@ -26,11 +25,6 @@ from laion_eo.hub.cards import (
 )
 from laion_eo.redaction import redacted
 from laion_eo.schema import PUBLISHED_COLUMNS
-
-LANGUAGES_SHOWN = 20
-UNTAGGED = "(no language)"
-_ISO_639 = re.compile(r"[a-z]{2,3}")
-"""A language code that the Hub accepts; the table shows every code that the tagger gives."""
 
 
 class _View(BaseModel):
@@ -130,25 +124,21 @@ def render_card(
         ConfigError: The manifest is not complete, or a component's facts are not a table.
     """
     public = _read(manifest)
-    tags = Counter(table["lang"].to_pylist())
-    codes = sorted(code for code in tags if code and _ISO_639.fullmatch(code))
-    shown = [(code or UNTAGGED, count) for code, count in tags.most_common(LANGUAGES_SHOWN)]
+    numbers = Numbers([table])
     body = _template().render(
         options=options,
         bare_name=BARE_NAME,
-        rows=table.num_rows,
-        sources=len(table["source"].unique()),
+        numbers=numbers,
         versions=_versions(public),
         summary=_summary(public),
         thresholds=dict(_thresholds(public.stages["verdicts"])),
         counts=[(n, k, v) for n, stage in public.stages.items() for k, v in stage.counts.items()],
         parts=list(_parts(public)),
-        languages=shown if tags.keys() - {None} else [],
         sections=[redacted(section) for section in sections],
         run_file=tomli_w.dumps(public.run).strip(),
         columns=PUBLISHED_COLUMNS,
     )
-    return join_card(_head(options, table, codes, download), body)
+    return join_card(_head(options, table, numbers.codes, download), body)
 
 
 def _read(manifest: Mapping[str, object]) -> _Manifest:
@@ -166,7 +156,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"cell": _cell, "dtype": dtype}
+    environment.filters |= {"cell": cell, "dtype": dtype}
     environment.globals["section"] = _section
     text = files("laion_eo.dataset").joinpath("card.md.j2").read_text("utf-8")
     return environment.from_string(text)
@@ -174,14 +164,6 @@ def _template() -> jinja2.Template:
 
 def _section(config: str, caller: Callable[[], str]) -> str:
     return mark_section(config, caller())
-
-
-def _cell(value: object) -> str:
-    """Return a value as the text of a table's cell: no markup, one line."""
-    text = " ".join(str(value).split())
-    for mark, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|")):
-        text = text.replace(mark, escaped)
-    return text
 
 
 def _head(

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from laion_eo.dataset.features import dataset_info
-from laion_eo.files import replaced_folder
+from laion_eo.files import replaced_folder, write_atomically
 from laion_eo.hub.cards import BARE_NAME, CARD, CardHead, ConfigEntry, DataFiles, join_card
 
 PULLED = ".huggingface.yaml"
@@ -65,7 +65,7 @@ def keep(checkout: Path, config: str, files: Mapping[str, Path]) -> Path:
     kept = {path.parent.name for path in home.glob("*/*.csv")}
     text = yaml.safe_dump(CardHead(configs=_configs(kept)).dump(), sort_keys=False)
     for folder in FOLDERS:
-        (checkout / folder / PULLED).write_text(text, "utf-8")
+        write_atomically(checkout / folder / PULLED, text.encode())
     return home / config
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from laion_eo.config import validate
 from laion_eo.errors import ConfigError, DataError
-from laion_eo.hub.cards import CARD
+from laion_eo.file_record import FileRecord
+from laion_eo.hub.pictures import pictures_in
 from laion_eo.hub.releasing import HubPlan, Published, ReleaseOptions, Releaser
 from laion_eo.kinds import Release
-from laion_eo.schema import PUBLISHED
+from laion_eo.pipeline.manifest import MANIFEST, Manifest
 from laion_eo.types import JSON
 
-FIGURE_ENDINGS = (".png", ".svg", ".jpg", ".webp")
+DATASET = "dataset"
+"""The step and the folder of a run directory that a release publishes."""
 
 
 def release(
@@ -28,53 +27,66 @@ def release(
 ) -> Published | HubPlan:
     """Release the dataset of a run to a dataset repository of the Hub, in one commit.
 
+    Published are the files that the run's manifest names, as they were when they were written, and
+    the pictures of its report. The same call again, after it was killed or has succeeded, finds the
+    release on the Hub and changes nothing.
+
     Args:
         run: The run directory.
         repo: ``ORG/NAME``; created as a private one if it does not exist.
         config: Name of the datasets configuration; a run with another one is refused.
         dry_run: Only return what would be changed.
-        options: ``tag``, ``private``, ``pull_request``, ``default``: those of
-            :class:`laion_eo.hub.releasing.ReleaseOptions`.
+        options: ``tag``, ``private``, ``pull_request``, ``default``, ``drop_unpublishable``: those
+            of :class:`laion_eo.hub.releasing.ReleaseOptions`.
 
     Returns:
         The release; for a dry run, the card and the lists of files.
 
     Raises:
         ConfigError: The run has no such dataset, or the Hub refuses.
-        DataError: The run's dataset is damaged.
+        DataError: In the dataset's folder is something that the manifest does not name, or a link,
+            or a file is missing or was changed; or a row has a URL that may not be published. The
+            Hub has been asked nothing.
         RunError: The Hub fails or cannot be reached.
     """
-    ready = find_release(Path(run), config)
     releaser = Releaser(validate(ReleaseOptions, {"repo": repo, **options}, "release"))
+    ready = find_release(Path(run), config)
     return releaser.plan(ready) if dry_run else releaser.release(ready)
 
 
 def find_release(run: Path, config: str | None = None) -> Release:
-    """Return what a run releases: its dataset, and the pictures of its report.
+    """Return what a run releases: the dataset that its manifest names, and its report's pictures.
+
+    The files themselves are compared with the manifest when they are published.
 
     Raises:
         ConfigError: There is no dataset, or its configuration has another name.
-        DataError: Its files are incomplete or damaged.
+        DataError: The manifest is damaged, or does not name the files; a picture is a link.
     """
-    folder = run / "dataset"
-    if not (folder / CARD).is_file():
+    folder = run / DATASET
+    if not (folder.exists() or (run / MANIFEST).exists()):
         raise ConfigError(f"{run}: no finished dataset in this folder; `laion-eo run` makes one.")
-    name = next(path.name for path in sorted(folder.iterdir()) if path.is_dir())
+    manifest = Manifest.load(run)
+    record = manifest.stages.get(DATASET)
+    if record is None:
+        raise ConfigError(f"{run}: its dataset is not finished; run `laion-eo run` again.")
+    if not record.files:
+        raise DataError(
+            f"{run / MANIFEST}: it does not name the files of the dataset, as those of older "
+            "versions; run `laion-eo run` again."
+        )
+    name = manifest.resolved.dataset.config
     if config not in (None, name):
         raise ConfigError(
             f"{run}: its dataset is {name!r}, not {config!r}; the run file names it so."
         )
-    shards = sorted((folder / name).glob("train-*.parquet"))
-    if not shards or f"-of-{len(shards):05d}." not in shards[-1].name:
-        raise DataError(f"{folder / name}: files are missing; run `laion-eo run` again.")
-    for path in shards:
-        try:
-            schema = pq.read_schema(path).remove_metadata()
-        except pa.ArrowInvalid:
-            raise DataError(f"{path}: truncated or damaged; run `laion-eo run` again.") from None
-        if schema != PUBLISHED:
-            raise DataError(f"{path}: not the published columns; run `laion-eo run` again.")
-    pictures = sorted(
-        path for path in (run / "report").rglob("*") if path.suffix.lower() in FIGURE_ENDINGS
-    )
-    return Release(name, folder, tuple(pictures))
+    files = tuple(_within(record, run) for record in record.files)
+    return Release(name, folder, files, pictures_in(run / "report"))
+
+
+def _within(record: FileRecord, run: Path) -> FileRecord:
+    """Return the record of a file of the run as one of the dataset's folder."""
+    top, _, path = record.path.partition("/")
+    if top != DATASET or not path:
+        raise DataError(f"{run / MANIFEST}: {record.path!r} is not a file of the dataset.")
+    return record.model_copy(update={"path": path})

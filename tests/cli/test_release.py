@@ -37,10 +37,34 @@ def test_release_says_how_to_load_it(
     assert command("release", run, "--repo", "org/x", "--tag", "v1", "--public") == 0
     assert 'load_dataset("org/x", ..., revision="v1")' in capsys.readouterr().out
     assert not hub.repos["org/x"].private
-    assert command("release", run, "--repo", "org/x", "--tag", "v1") == 2
+    assert command("release", run, "--repo", "org/x", "--tag", "v1") == 0
+    assert capsys.readouterr().out.startswith("Released already: ")
+    assert command("release", run, "--repo", "org/x", "--tag", "v1", "--dry-run") == 0
+    assert "--- is released already: " in capsys.readouterr().out
+    assert command("release", str(make_run(rows=21)), "--repo", "org/x", "--tag", "v1") == 2
     said = capsys.readouterr().err
     assert said.startswith("laion-eo: org/x has a release v1 already")
     assert said.count("\n") == 1
+
+
+def test_rows_that_may_not_be_published(
+    hub: LoopbackHub, make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(make_run(urls={3: "https://me:sEcReT@example.org/a.jpg"}))
+    for options in ((), ("--dry-run",)):
+        assert command("release", run, "--repo", "org/x", *options) == 2
+        said = capsys.readouterr()
+        assert said.err.startswith("laion-eo: ver-0: 1 of 20 rows cannot be published")
+        assert said.err.count("\n") == 1
+        assert "sEcReT" not in said.err + said.out
+    assert hub.requests == []
+    drop = ("release", run, "--repo", "org/x", "--drop-unpublishable")
+    assert command(*drop, "--dry-run") == 0
+    left_out = "left out: 1 row whose URL may not be published"
+    assert capsys.readouterr().out.endswith(f"--- {left_out}\n")
+    assert command(*drop) == 0
+    told = f"Left out: 1 row whose URL may not be published; {run}/releases.jsonl says which"
+    assert told in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -70,14 +94,16 @@ def test_damaged_dataset_is_not_released(
 ) -> None:
     run = make_run()
     shard = run / "dataset" / "ver-0" / "train-00000-of-00001.parquet"
+    size = shard.stat().st_size
     shard.write_bytes(shard.read_bytes()[:-9])
     assert command("release", str(run), "--repo", "org/x") == 2
     assert capsys.readouterr().err == (
-        f"laion-eo: {shard}: truncated or damaged; run `laion-eo run` again.\n"
+        f"laion-eo: {shard}: it has {size - 9:,} bytes instead of {size:,}; run `laion-eo run` "
+        "again, which makes it anew.\n"
     )
     shard.unlink()
     assert command("release", str(run), "--repo", "org/x") == 2
-    assert "files are missing" in capsys.readouterr().err
+    assert f"{shard}: it is gone; run" in capsys.readouterr().err
 
 
 def test_pull_names_the_configurations(

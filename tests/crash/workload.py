@@ -36,6 +36,7 @@ IN_FLIGHT = 32
 REPO, TAG, CONFIG = "org/crashed", "v1.0.0", "ver-0"
 COMMIT = "c" * 40
 CONTACT = "https://crash.example"
+WEB = "http://pictures.example.org"
 INSIDE = Path(__file__).with_name("inside")
 
 
@@ -48,12 +49,15 @@ def encoded(number: int) -> bytes:
 
 
 class Web:
-    """The pictures at /N.img, nothing elsewhere; counts how often it was asked for each."""
+    """A proxy that has the pictures at ``WEB``/N.img, and nothing else; counts what it was asked.
+
+    The pool's URLs are those of a public host, because a release publishes no others.
+    """
 
     def __init__(self) -> None:
         self.port = 0
         self.asked: Counter[str] = Counter()
-        self._bodies = {f"/{number}.img": encoded(number) for number in range(IMAGES)}
+        self._bodies = {f"{WEB}/{number}.img": encoded(number) for number in range(IMAGES)}
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -63,6 +67,11 @@ class Web:
             head = f"HTTP/1.1 {'200 OK' if body else '404 Gone'}\r\nContent-Length: {len(body)}"
             writer.write(f"{head}\r\n\r\n".encode() + body)
             await writer.drain()
+
+    @property
+    def proxy(self) -> str:
+        """Its address, for a run file."""
+        return f"http://127.0.0.1:{self.port}"
 
     def repeated(self) -> int:
         """Return how many pictures were fetched again."""
@@ -119,7 +128,7 @@ class Workload:
     def arguments(self, command: str, out: Path, options: tuple[str, ...]) -> list[str]:
         """Return a command's arguments; what it makes is ``out``, what a release reads, too."""
         http = (
-            'allow_hosts=["127.0.0.1"]',
+            f"proxy={self.web.proxy}",
             "delay=0.0",
             f"per_host={IN_FLIGHT}",
             f"contact={CONTACT}",
@@ -182,17 +191,17 @@ def wait_for(happened: Callable[[], object], process: Process) -> None:
         time.sleep(0.001)
 
 
-def write_inputs(folder: Path, port: int) -> None:
+def write_inputs(folder: Path, proxy: str) -> None:
     """Write the pool's addresses, the anchors, the run file and the kit's models as a plugin."""
     (folder / "anchors").mkdir()
     write_anchors(folder / "anchors")
-    urls = [f"http://127.0.0.1:{port}/{number}.img" for number in range(IMAGES)]
+    urls = [f"{WEB}/{number}.img" for number in range(IMAGES)]
     captions = [f"a field number {number}" if number % 11 else None for number in range(IMAGES)]
-    urls[100:102] = [f"http://127.0.0.1:{port}/gone-{number}" for number in range(2)]
+    urls[100:102] = [f"{WEB}/gone-{number}" for number in range(2)]
     pq.write_table(pa.table({"url": urls, "caption": captions}), folder / "urls.parquet")
     data = small_run(Path("anchors"), Path("pool"))
     data["retriever"] |= {"k": IMAGES, "shard_rows": PART}
-    data["downloader"] |= {"per_host": IN_FLIGHT, "contact": CONTACT}
+    data["downloader"] |= {"per_host": IN_FLIGHT, "contact": CONTACT, "proxy": proxy}
     data["filters"][0] |= {"width": 40, "height": 40}
     data["engine"] |= {"batch_rows": PART}
     (folder / "run.toml").write_text(tomli_w.dumps(data))
@@ -210,5 +219,5 @@ def workload(folder: Path, hub: LoopbackHub) -> Iterator[Workload]:
     web = Web()
     with serve_connections(web.answer) as port:
         web.port = port
-        write_inputs(folder, port)
+        write_inputs(folder, web.proxy)
         yield Workload(folder, web, hub)

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made import made_rows
 
-from laion_eo.dataset.tree import write_shard, write_tree
+from laion_eo.dataset.tree import write_tree
+from laion_eo.file_record import fault_of
 from laion_eo.schema import PUBLISHED
 from laion_eo.testing.strategies import captions, ids, urls
 from laion_eo.types import JSON
@@ -28,30 +26,20 @@ def test_shards_and_page_index(tmp_path: Path) -> None:
         sizes.append(size)
         return HEAD
 
-    write_tree(tmp_path / "out", "ver-0", rows, card, rows_per_shard=40)
+    records = write_tree(tmp_path / "out", "ver-0", rows, card, rows_per_shard=40)
     shards = sorted((tmp_path / "out" / "ver-0").glob("*.parquet"))
     assert [path.name for path in shards] == [f"train-0000{i}-of-00003.parquet" for i in range(3)]
+    assert [(record.path, record.rows) for record in records] == [
+        *((f"ver-0/{path.name}", count) for path, count in zip(shards, (40, 40, 20), strict=True)),
+        ("README.md", None),
+        ("croissant-ver-0.json", None),
+    ]
+    assert [fault_of(tmp_path / "out", record) for record in records] == [None] * 5
     assert sizes == [sum(path.stat().st_size for path in shards)]
     assert pa.concat_tables(map(pq.read_table, shards)) == rows
     column = pq.ParquetFile(shards[0]).metadata.row_group(0).column(0)
     assert column.has_offset_index
     assert column.has_column_index
-
-
-@pytest.mark.skipif(
-    "use_content_defined_chunking" not in inspect.signature(pq.write_table).parameters,
-    reason="content-defined chunking came with pyarrow 21",
-)
-def test_inserted_row_leaves_most_bytes_unchanged(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    words = np.array(["satellite", "image", "of", "a", "river", "coast", "2019", "false", "colour"])
-    ends = rng.integers(2, 8, 100_000).cumsum()
-    captions = [" ".join(part) for part in np.split(rng.choice(words, ends[-1]), ends[:-1])]
-    write_shard(tmp_path / "a", pa.table({"caption": captions}))
-    write_shard(tmp_path / "b", pa.table({"caption": ["new", *captions]}))
-    old, new = (tmp_path / "a").read_bytes(), (tmp_path / "b").read_bytes()
-    blocks = [new[start : start + 64] for start in range(0, len(new) - 64, 2**14)]
-    assert sum(block in old for block in blocks) > 0.7 * len(blocks)  # else one in twenty
 
 
 def test_an_older_tree_is_replaced(tmp_path: Path) -> None:

@@ -101,6 +101,29 @@ def _refs(hub: LoopbackHub, request: Request) -> Reply:
     return Reply(found)
 
 
+@_route("GET", "/api/{R}/discussions")
+def _discussions(hub: LoopbackHub, request: Request) -> Reply:
+    repo = hub.reader(request)
+    asked = {"type": "pull_request", "status": "open"}
+    if any(request.query.get(key, value) != value for key, value in asked.items()):
+        raise RefusalError(400, f"open pull requests are all there is, not {request.query}")
+    pulls = {name: oid for name, oid in repo.branches.items() if name.startswith("refs/pr/")}
+    found = [
+        {
+            "num": int(name.rpartition("/")[2]),
+            "title": repo.commits[oid].title,
+            "status": "open",
+            "isPullRequest": True,
+            "author": {"name": hub.user},
+            "createdAt": repo.commits[oid].date,
+            "repo": {"name": repo.name, "type": "dataset"},
+        }
+        for name, oid in pulls.items()
+        if name not in repo.closed
+    ]
+    return Reply({"discussions": found, "count": len(found), "start": 0})
+
+
 @_route("GET", "/api/{R}/commits/(?P<rev>[^/]+)")
 def _commits(hub: LoopbackHub, request: Request) -> Reply:
     found = hub.reader(request).history(request.parts["rev"])

@@ -74,6 +74,7 @@ class Repo:
         branches: Name to commit id; pull requests are ``refs/pr/N`` here.
         tags: Name to commit id.
         stored: The large-file store, by SHA-256.
+        closed: Pull requests that are no longer open.
     """
 
     def __init__(self, name: str, private: bool) -> None:
@@ -84,6 +85,7 @@ class Repo:
         self.branches = {"main": first.id}
         self.tags: dict[str, str] = {}
         self.stored: dict[str, bytes] = {}
+        self.closed: set[str] = set()
 
     def at(self, revision: str) -> Commit:
         """Return the commit of a branch, tag or commit id."""

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from fakes.hub_state import LoopbackHub
+from huggingface_hub import HfApi
 from made import MakeRun
-from releases import REPO, files, head, publish
+from releases import REPO, files, head, publish, record_again
 
 from laion_eo.errors import ConfigError
 from laion_eo.hub.cards import CardHead, split_card
@@ -67,10 +71,90 @@ def test_new_release_leaves_nothing_of_the_old_one(hub: LoopbackHub, make_run: M
 
 def test_tag_is_never_moved(hub: LoopbackHub, make_run: MakeRun) -> None:
     first = publish(make_run(), tag="v1")
-    with pytest.raises(ConfigError, match=r"has a release v1 already \(commit \w{40}\)"):
+    with pytest.raises(ConfigError, match=r"has a release v1 already \(commit \w{40}\) with oth"):
         publish(make_run(rows=21), tag="v1")
+    with pytest.raises(ConfigError, match="has a release v1 already"):
+        release(make_run("ver-1"), REPO, tag="v1", dry_run=True)
     assert hub.repos[REPO].branches["main"] == first.commit
     assert hub.repos[REPO].tags == {"v1": first.commit}
+
+
+@pytest.mark.parametrize("tag", [None, "v1"])
+def test_the_same_release_again_changes_nothing(
+    tag: str | None, hub: LoopbackHub, make_run: MakeRun
+) -> None:
+    run = make_run()
+    (run / "report").mkdir()
+    (run / "report" / "a.svg").write_text("<svg/>")
+    publish(make_run("ver-1"), default=True)
+    first = publish(run, tag=tag)
+    hub.requests.clear()
+    again = publish(run, tag=tag)
+    assert again == replace(first, already=True)
+    assert {method for method, _, _ in hub.requests} <= {"GET", "HEAD"}
+    assert len(hub.repos[REPO].history("main")) == 3
+    plan = release(run, REPO, tag=tag, dry_run=True)
+    assert isinstance(plan, HubPlan)
+    assert plan.released == first.url
+
+
+def test_a_tagged_release_is_found_below_newer_ones(hub: LoopbackHub, make_run: MakeRun) -> None:
+    run = make_run()
+    first = publish(run, tag="v1")
+    publish(make_run(rows=30), tag="v2")
+    publish(make_run("ver-1"), tag="v3", default=True)
+    assert publish(run, tag="v1") == replace(first, already=True)
+    assert hub.repos[REPO].tags["v1"] == first.commit
+    assert rows(head(hub)) == {"ver-0": 30, "ver-1": 20}
+
+
+@pytest.mark.parametrize("change", ["more", "less", "other", "card"])
+def test_a_tag_on_other_content_is_refused(
+    change: str, hub: LoopbackHub, make_run: MakeRun
+) -> None:
+    """Whatever differs of what the release would leave there."""
+    run = make_run()
+    publish(run)
+    repo = hub.repos[REPO]
+    shard = "ver-0/train-00000-of-00001.parquet"
+    if change == "less":
+        there = dict(repo.at("main").files)
+        del there["croissant-ver-0.json"]
+        repo.add("main", "by hand", there, repo.at("main"))
+    else:
+        name, content = {
+            "more": ("ver-0/notes.txt", b"by hand"),
+            "other": (shard, repo.file("main", shard).content[:-1] + b"?"),
+            "card": ("README.md", repo.file("main", "README.md").content.replace(b"Noise", b"N")),
+        }[change]
+        hub.put(REPO, {name: content})
+    repo.tags["v1"] = repo.branches["main"]
+    with pytest.raises(ConfigError, match="with other files; releases are never overwritten"):
+        publish(run, tag="v1")
+    assert repo.tags == {"v1": repo.branches["main"]}
+    assert len(repo.history("main")) == 3
+
+
+def test_a_release_without_its_tag_gets_it(hub: LoopbackHub, make_run: MakeRun) -> None:
+    run = make_run()
+    first = publish(run)
+    done = publish(run, tag="v1")
+    assert (done.commit, done.already) == (first.commit, False)
+    assert hub.repos[REPO].tags == {"v1": first.commit}
+
+
+def test_a_damaged_card_in_the_cache_is_not_believed(hub: LoopbackHub, make_run: MakeRun) -> None:
+    publish(make_run("ver-1"))
+    path = Path(HfApi().hf_hub_download(REPO, "README.md", repo_type="dataset"))
+    path.write_text("")  # as a loss of power could leave it
+    publish(make_run("ver-0"))
+    assert rows(head(hub)) == {"ver-0": 20, "ver-1": 20}
+
+
+def test_a_card_that_is_not_text(hub: LoopbackHub, make_run: MakeRun) -> None:
+    hub.put(REPO, {"README.md": b"---\n---\n\xff"})
+    with pytest.raises(ConfigError, match=r"its README\.md is not UTF-8 text"):
+        publish(make_run())
 
 
 def test_dry_run_changes_nothing(hub: LoopbackHub, make_run: MakeRun) -> None:
@@ -105,6 +189,27 @@ def test_pull_request_does_not_change_main(hub: LoopbackHub, make_run: MakeRun) 
         publish(make_run("ver-1"), pull_request=True, tag="v1")
 
 
+def test_a_pull_request_is_opened_once(hub: LoopbackHub, make_run: MakeRun) -> None:
+    publish(make_run("ver-0"))
+    run = make_run("ver-1")
+    first = publish(run, pull_request=True)
+    assert publish(run, pull_request=True) == replace(first, already=True)
+    plan = release(run, REPO, pull_request=True, dry_run=True)
+    assert isinstance(plan, HubPlan)
+    assert plan.released == first.url
+    other = publish(make_run("ver-1", 30), pull_request=True)
+    assert other.url.endswith("/discussions/2")
+    hub.repos[REPO].closed.add("refs/pr/1")
+    assert publish(run, pull_request=True).url.endswith("/discussions/3")
+
+
+def test_no_pull_request_for_what_is_merged(hub: LoopbackHub, make_run: MakeRun) -> None:
+    run = make_run()
+    first = publish(run)
+    assert publish(run, pull_request=True) == replace(first, already=True)
+    assert [*hub.repos[REPO].branches] == ["main"]
+
+
 def test_visibility_is_never_changed(hub: LoopbackHub, make_run: MakeRun) -> None:
     publish(make_run(), private=False)
     assert not hub.repos[REPO].private
@@ -127,6 +232,7 @@ def test_card_that_the_hub_refuses(hub: LoopbackHub, make_run: MakeRun) -> None:
     card.write_text(
         card.read_text().replace("license: cc-by-4.0", "license: none of your business")
     )
+    record_again(run)
     with pytest.raises(ConfigError, match="license 'none of your business' is not known"):
         publish(run)
     assert files(hub) == set()

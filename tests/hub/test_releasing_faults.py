@@ -154,6 +154,8 @@ def test_pull_request_is_never_opened_twice(hub: LoopbackHub, make_run: MakeRun)
     with pytest.raises(RunError, match="no answer from the Hub"):
         publish(make_run("ver-1"), pull_request=True)
     assert len(hub.repos[REPO].branches) == 2
+    assert publish(make_run("ver-1", name="again"), pull_request=True).already
+    assert len(hub.repos[REPO].branches) == 2
 
 
 def test_two_releases_at_once_both_count(hub: LoopbackHub, make_run: MakeRun) -> None:

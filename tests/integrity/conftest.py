@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from public_pictures import HOST, public_pictures
 
 from laion_eo.pipeline import run
 from laion_eo.pools import index
 from laion_eo.registry import Registry
-from laion_eo.testing import colours, serve_folder
+from laion_eo.testing import colours
 from laion_eo.testing.web import small_run, write_anchors, write_web
 from laion_eo.types import JSON
 
@@ -27,9 +28,10 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, JS
         (home / name).mkdir()
     web = write_web(home / "web", green=8, red=4)
     write_anchors(home / "anchors")
-    with serve_folder(web) as url:
+    url = f"http://{HOST}/"
+    with public_pictures(web, home / "served") as downloader:
         index(web, home / "pool", {"use": "colours"}, url, Registry.discover([colours]))
-        data = small_run(home / "anchors", home / "pool")
+        data = small_run(home / "anchors", home / "pool") | {"downloader": downloader}
         data["retriever"]["k"] = 11
         data["engine"]["batch_rows"] = 4
         yield data

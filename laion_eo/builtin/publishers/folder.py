@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-
 from laion_eo.component import ComponentConfig
 from laion_eo.config import RunPath
 from laion_eo.errors import ConfigError
 from laion_eo.files import replaced_folder
-from laion_eo.fingerprint import file_sha256, fingerprint
+from laion_eo.fingerprint import fingerprint
+from laion_eo.hub.publishable import copy_checked
 from laion_eo.kinds import Publisher, Release
 
 
@@ -30,21 +29,20 @@ class Folder(Publisher):
     config: Config
 
     def publish(self, release: Release) -> str:
-        """Copy the dataset, whole, and return a hash of its files.
+        """Copy the dataset, and nothing else that lies in its folder; return a hash of its files.
 
         Raises:
             ConfigError: ``path`` holds anything but an older copy of the same configuration.
+            DataError: A file of the dataset is gone, is a link or was changed.
         """
-        files = sorted(path for path in release.folder.rglob("*") if path.is_file())
-        names = {path.relative_to(release.folder).as_posix(): file_sha256(path) for path in files}
         target = self.config.path
         if target is not None:
-            ours = {path.name for path in release.folder.iterdir()}
+            ours = {path.partition("/")[0] for path in release.paths()}
             if target.exists() and (other := {path.name for path in target.iterdir()} - ours):
                 raise ConfigError(
                     f"{target}: publisher.path holds {sorted(other)[0]!r}, which is not of this "
                     f"dataset's {release.config}; name a folder of its own."
                 )
             with replaced_folder(target) as aside:
-                shutil.copytree(release.folder, aside, dirs_exist_ok=True)
-        return fingerprint(names)
+                copy_checked(release, aside)
+        return fingerprint({record.path: record.sha256 for record in release.files})

@@ -23,6 +23,7 @@ class HfHub(Publisher):
 
         Raises:
             ConfigError: The tag is taken, or the Hub refuses the token, the rights or the card.
+            DataError: A row's URL may not be published; the Hub has been asked nothing.
             RunError: The Hub fails or cannot be reached.
         """
         return Releaser(self.config).release(release).commit

@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laion_eo.dataset.card import LANGUAGES_SHOWN, UNTAGGED
 from laion_eo.dataset.features import dataset_info
 from laion_eo.errors import ConfigError
+from laion_eo.hub.card_numbers import LANGUAGES_SHOWN, UNTAGGED
 from laion_eo.hub.cards import (
     BARE_NAME,
     CARD,

@@ -39,9 +39,9 @@ class Publishing(Step):
         sections = self.workbench.registry.manager.hook.laion_eo_card_sections(manifest=manifest)
         table = published_rows(with_scores(self.run_dir), self.run_dir.read("verdicts"))
         card = partial(render_card, options, table, manifest, sections)
-        write_tree(self.run_dir.dataset, options.config, table, card)
+        files = write_tree(self.run_dir.dataset, options.config, table, card)
         publisher = self.workbench.ready(self.workbench.one(Publisher))
-        revision = publisher.publish(Release(options.config, self.run_dir.dataset))
+        revision = publisher.publish(Release(options.config, self.run_dir.dataset, files))
         self._revision = check_revision(publisher, revision)
         return {"rows": table.num_rows}
 

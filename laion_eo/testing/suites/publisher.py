@@ -28,8 +28,8 @@ def make_release(folder: Path, rows: int = 3) -> Release:
         rows: Rows of the dataset.
     """
     table = pa.table([_column(field, rows) for field in PUBLISHED], schema=PUBLISHED)
-    write_tree(folder, CONFIG, table, lambda size: _card(rows, table.nbytes, size))
-    return Release(CONFIG, folder)
+    files = write_tree(folder, CONFIG, table, lambda size: _card(rows, table.nbytes, size))
+    return Release(CONFIG, folder, files)
 
 
 def _card(rows: int, nbytes: int, download: int) -> str:
@@ -44,6 +44,8 @@ def _card(rows: int, nbytes: int, download: int) -> str:
 
 
 def _column(field: pa.Field, rows: int) -> pa.Array:
+    if field.name == "url":
+        return pa.array([f"https://pictures.example.org/{row}.jpg" for row in range(rows)])
     if pa.types.is_string(field.type):
         return pa.array([f"{field.name} {row}" for row in range(rows)])
     return pa.array([row % 2 for row in range(rows)]).cast(field.type)
