@@ -124,8 +124,9 @@ def _describe(cls: type[Component]) -> list[str]:
 
 def _options(config: type[ComponentConfig]) -> str:
     """Return what is said of a component's options, inherited ones too."""
-    bases = [base for base in config.__mro__ if issubclass(base, Model) and base is not Model]
-    said = [base for base in bases if base is config or vars(base).get("__annotations__")]
+    bases = [base for base in config.__mro__ if issubclass(base, Model)]
+    own = [base for base in bases if base not in (Model, ComponentConfig)]
+    said = [base for base in own if base is config or vars(base).get("__annotations__")]
     return "\n\n".join(cleandoc(base.__doc__ or "") for base in said)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from laion_eo.dataset.loading import load_dataset
     from laion_eo.dataset.pull import pull
     from laion_eo.integrity.explain import explain
+    from laion_eo.integrity.export import export
     from laion_eo.integrity.release import release
     from laion_eo.integrity.verify import verify
     from laion_eo.pipeline import plan, run
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "check_links": "laion_eo.dataset.links",
     "explain": "laion_eo.integrity.explain",
+    "export": "laion_eo.integrity.export",
     "index": "laion_eo.pools",
     "load_dataset": "laion_eo.dataset.loading",
     "plan": "laion_eo.pipeline",
@@ -36,6 +38,7 @@ __all__ = [
     "__version__",
     "check_links",
     "explain",
+    "export",
     "index",
     "load_dataset",
     "plan",

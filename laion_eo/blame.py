@@ -9,6 +9,7 @@ from types import FrameType
 
 from laion_eo.component import Component
 from laion_eo.errors import LaionEOError, RunError
+from laion_eo.redaction import hide_causes
 from laion_eo.registry import Registry
 
 
@@ -52,11 +53,15 @@ def naming_culprits(registry: Registry) -> Iterator[None]:
     """
     try:
         yield
-    except LaionEOError:
+    except LaionEOError as error:
+        hide_causes(error)
         raise
     except Exception as error:
         owner = culprit(error, registry)
         if owner is None:
             raise
         message = " ".join(str(error).split())
-        raise RunError(f"{owner} raised {type(error).__name__}: {message}") from error
+        failed = RunError(f"{owner} raised {type(error).__name__}: {message}")
+        failed.__cause__ = error
+        hide_causes(failed)
+        raise failed from failed.__cause__

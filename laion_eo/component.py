@@ -3,20 +3,62 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import JsonValue
+from pydantic import JsonValue, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
-from laion_eo.config import Model
+from laion_eo.config import Model, validate
 from laion_eo.errors import ConfigError
+from laion_eo.references import Place, Written, as_written, refuse_passwords, resolve
+from laion_eo.types import JSON
 
 
 class ComponentConfig(Model):
-    """Base of a component's options: frozen, unknown keys refused."""
+    """Base of a component's options: frozen, unknown keys refused.
+
+    An option is what it stands for, secrets too. Dumped and shown, it is as it was written: with
+    references such as ``{env=NAME}``.
+    """
+
+    _written: Mapping[Place, Written] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def read(cls, data: Mapping[str, JSON], where: str, base: Path | None = None) -> Self:
+        """Return the checked options, with the secrets that they refer to.
+
+        Args:
+            data: As written.
+            where: File and table, for the message.
+            base: Folder at which relative paths start; the current one by default.
+
+        Raises:
+            ConfigError: They are not valid; a variable that they refer to is not set; or a password
+                is written out. One line.
+        """
+        try:
+            refuse_passwords(data)
+            values, written = resolve(cls, data)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        except RecursionError:
+            raise ConfigError(f"{where}: nested too deeply.") from None
+        config = validate(cls, values, where, base, written)
+        config._written = written
+        return config
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, JSON]:
+        other = {name: field.alias for name, field in type(self).model_fields.items()}
+        names = {name: alias for name, alias in other.items() if alias}
+        return as_written(dump(self), self._written, names)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, JSON]]:
+        """Yield the options as they were written."""
+        return self.model_dump().items() if self._written else super().__repr_args__()
 
 
 def _no_progress(done: int, total: int) -> None:

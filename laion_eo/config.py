@@ -28,6 +28,16 @@ from pydantic import (
 
 from laion_eo.errors import ConfigError, did_you_mean
 from laion_eo.overrides import apply_override
+from laion_eo.redaction import redacted
+from laion_eo.references import (
+    Place,
+    Written,
+    as_text,
+    filled,
+    has_reference,
+    refuse_passwords,
+    reveal,
+)
 from laion_eo.types import JSON
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -46,6 +56,8 @@ class Model(BaseModel):
 class Secret(Model):
     """A secret, written as ``{env = "NAME"}`` in the run file and read only when it is used.
 
+    An option of type ``str`` can be written so too; this type refuses everything else.
+
     Attributes:
         env: Name of the environment variable that holds the secret.
     """
@@ -56,12 +68,9 @@ class Secret(Model):
         """Return the secret.
 
         Raises:
-            ConfigError: The environment variable is not set.
+            ConfigError: The environment variable is not set, or empty.
         """
-        value = os.environ.get(self.env)
-        if not value:
-            raise ConfigError(f"The environment variable {self.env} is not set; the run needs it.")
-        return value
+        return reveal(self.env)
 
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
@@ -136,8 +145,8 @@ class EngineOptions(Model):
             run directory and the pool under the same paths.
         batch_rows: Rows in a shard of candidates; an interrupted run repeats at most one shard for
             each worker.
-        address: Address of the Ray cluster; by default that of the environment, or else a cluster
-            is started on this machine.
+        address: Address of the Ray cluster, maybe with ``{env=NAME}`` in it; by default that of
+            the environment, or else a cluster is started on this machine.
         workers: Workers of the Ray cluster; by default as many as fit.
         cpus_per_worker: Threads of each worker.
     """
@@ -214,24 +223,53 @@ class RunFile:
             overrides: ``key=value`` each, as :func:`apply_override` takes them.
 
         Raises:
-            ConfigError: The file is missing or not TOML, or an override is malformed.
+            ConfigError: The file is missing or not TOML, an override is malformed, or a password is
+                written out.
         """
         data = _read_toml(source) if isinstance(source, Path) else deepcopy(dict(source))
         for override in overrides:
             _write_out(data, override)
             apply_override(data, override)
-        if isinstance(source, Path):
-            return cls(data, source.name, source.parent)
-        return cls(data, "run", Path())
+        name, base = (source.name, source.parent) if isinstance(source, Path) else ("run", Path())
+        try:
+            refuse_passwords(data)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from None
+        return cls(data, name, base)
 
     @cached_property
     def config(self) -> RunConfig:
         """The checked structure of the file; options of components are not yet checked.
 
         Raises:
-            ConfigError: An unknown table, a missing one, or a value of the wrong type.
+            ConfigError: An unknown table, a missing one, or a value of the wrong type; or a secret
+                where there can be none.
         """
-        return validate(RunConfig, self.data, self.name)
+        return validate(RunConfig, _with_address(self.data, self.name), self.name)
+
+
+def _with_address(data: dict[str, JSON], name: str) -> dict[str, JSON]:
+    """Return a run file's data with the one reference outside its components checked.
+
+    The dataset's own options are published, so they cannot be secrets.
+    """
+    for key, value in _table(data, "dataset").items():
+        if has_reference(value):
+            raise ConfigError(f"{name}: 'dataset.{key}' is published, so it can be no secret.")
+    engine = _table(data, "engine")
+    if not has_reference(engine.get("address")):
+        return data
+    address = as_text(engine["address"])
+    try:
+        filled(address)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: 'engine.address': {error}") from None
+    return {**data, "engine": {**engine, "address": address}}
+
+
+def _table(data: Mapping[str, JSON], name: str) -> dict[str, JSON]:
+    table = data.get(name)
+    return table if isinstance(table, dict) else {}
 
 
 def _write_out(data: dict[str, JSON], override: str) -> None:
@@ -260,7 +298,11 @@ def _read_toml(path: Path) -> dict[str, JSON]:
 
 
 def validate(
-    model: type[ModelT], data: Mapping[str, JSON], where: str, base: Path | None = None
+    model: type[ModelT],
+    data: Mapping[str, JSON],
+    where: str,
+    base: Path | None = None,
+    written: Mapping[Place, Written] | None = None,
 ) -> ModelT:
     """Build a model from data, with all of pydantic's errors in one readable line.
 
@@ -269,20 +311,28 @@ def validate(
         data: Its values.
         where: File and table, for the message.
         base: Folder at which relative paths start; the current one by default.
+        written: Where the values hold secrets: no message repeats what is there. Validators find
+            the options' names in their context, as ``secret``.
 
     Raises:
         ConfigError: The data is not valid; one line lists every fault.
     """
+    written = written or {}
+    context = {"base": base or Path(), "secret": {place[0] for place in written}}
     try:
-        return model.model_validate(dict(data), context={"base": base or Path()})
+        return model.model_validate(dict(data), context=context)
     except ValidationError as error:
-        faults = "; ".join(_explain(model, fault) for fault in error.errors())
+        faults = "; ".join(_explain(model, fault, written) for fault in error.errors())
         raise ConfigError(f"{where}: {faults}.") from None
 
 
-def _explain(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
+def _explain(
+    model: type[BaseModel], fault: Mapping[str, Any], written: Mapping[Place, Written]
+) -> str:
     location = [str(part) for part in fault["loc"]]
     key = ".".join(location)
+    # A fault of the whole table, of one option, or of a part of one.
+    secret = [one for place, one in written.items() if not location or location[0] == place[0]]
     if fault["type"] == "extra_forbidden":
         known = sorted(model.model_fields) if len(location) == 1 else []
         listed = f" Known keys: {', '.join(known) or 'none'}" if len(location) == 1 else ""
@@ -291,16 +341,19 @@ def _explain(model: type[BaseModel], fault: Mapping[str, Any]) -> str:
         return f"{key!r} is missing"
     if fault["type"] == "model_type":
         # Do not echo the value: it may be a secret in plain text instead of {env = "NAME"}.
-        secret = fault["ctx"]["class_name"] == Secret.__name__
-        return f"{key!r}: a table was expected" + (', {env = "NAME"}' if secret else "")
+        reference = fault["ctx"]["class_name"] == Secret.__name__
+        return f"{key!r}: a table was expected" + (', {env = "NAME"}' if reference else "")
     if fault["type"] == "tuple_type":
         return f"{key!r}: a list was expected"
-    message = str(fault["msg"]).removeprefix("Value error, ").rstrip(".")
-    quoted = "input" in fault and fault["type"] != UNQUOTED
+    message = redacted(str(fault["msg"]).removeprefix("Value error, ").rstrip("."))
+    if any(one.text in message for one in secret):
+        message = "what the environment variable holds is not valid"
+    quoted = "input" in fault and fault["type"] != UNQUOTED and not secret
     if key and quoted and not isinstance(fault["input"], dict | list):
         return f"{key!r}: {message} (got {_shortened(repr(fault['input']))})"
     return f"{key!r}: {message}" if key else message
 
 
 def _shortened(text: str) -> str:
+    text = redacted(text)
     return text if len(text) <= LONGEST_ECHO else f"{text[:LONGEST_ECHO]}…"

@@ -15,11 +15,19 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+from laion_eo.redaction import redacted
+
 
 class LaionEOError(Exception):
-    """Base of all errors that a user can act on; the message is one line that says what to do."""
+    """Base of all errors that a user can act on; the message is one line that says what to do.
+
+    A text that it is made of is redacted: messages quote URLs, and what servers answer.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(redacted(part) if isinstance(part, str) else part for part in parts))
 
 
 class ConfigError(LaionEOError):

@@ -7,17 +7,18 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from laion_eo.redaction import without_values
 from laion_eo.types import JSON
 
 
 def fingerprint(value: JSON) -> str:
-    """Return 16 hex digits that change whenever the value does.
+    """Return 16 hex digits that change whenever the value does, unless only a secret in it does.
 
     Args:
         value: JSON-like; paths and other objects count as their string.
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(without_values(text).encode()).hexdigest()[:16]
 
 
 def files_identity(paths: Iterable[Path]) -> str:
@@ -29,7 +30,8 @@ def files_identity(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         stat = path.stat()
-        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        about = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n"
+        digest.update(without_values(about).encode())
     return digest.hexdigest()[:16]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 
 from laion_eo.errors import ConfigError
+from laion_eo.redaction import HIDDEN, names_secret
 from laion_eo.types import JSON
 
 
@@ -34,24 +35,27 @@ def apply_override(data: dict[str, JSON], override: str) -> None:
         ConfigError: There is no ``=``; the path goes through a value that is not a table; or there
             are bytes that are not UTF-8 (a shell passes those as lone surrogates).
     """
-    if any("\ud800" <= character <= "\udfff" for character in override):
-        raise ConfigError(f"--set {override!r}: not UTF-8 text.")
     dotted, equals, text = override.partition("=")
+    # Of passwords in URLs, the message takes care itself.
+    secret = equals and names_secret(dotted.rpartition(".")[2].strip())
+    shown = repr(f"{dotted}={HIDDEN}" if secret else override)
+    if any("\ud800" <= character <= "\udfff" for character in override):
+        raise ConfigError(f"--set {shown}: not UTF-8 text.")
     keys = [key.strip() for key in dotted.split(".")]
     if not equals or not all(keys):
-        raise ConfigError(f"--set {override!r}: write key=value, such as retriever.k=100.")
+        raise ConfigError(f"--set {shown}: write key=value, such as retriever.k=100.")
     node: JSON = data
     for key in keys[:-1]:
-        node = _enter(node, key, override)
+        node = _enter(node, key, shown)
     if isinstance(node, dict):
         node[keys[-1]] = parse_value(text)
     elif isinstance(node, list) and (index := _index(node, keys[-1])) is not None:
         node[index] = parse_value(text)
     else:
-        raise ConfigError(f"--set {override!r}: {'.'.join(keys[:-1])!r} is not a table.")
+        raise ConfigError(f"--set {shown}: {'.'.join(keys[:-1])!r} is not a table.")
 
 
-def _enter(node: JSON, key: str, override: str) -> JSON:
+def _enter(node: JSON, key: str, shown: str) -> JSON:
     if isinstance(node, dict):
         return node.setdefault(key, {})
     if isinstance(node, list):
@@ -61,8 +65,8 @@ def _enter(node: JSON, key: str, override: str) -> JSON:
         if len(named) == 1:
             return named[0]
         uses = [entry.get("use") for entry in node if isinstance(entry, dict)]
-        raise ConfigError(f"--set {override!r}: no single entry {key!r} in the list {uses}.")
-    raise ConfigError(f"--set {override!r}: {key!r} is inside a value, not a table.")
+        raise ConfigError(f"--set {shown}: no single entry {key!r} in the list {uses}.")
+    raise ConfigError(f"--set {shown}: {key!r} is inside a value, not a table.")
 
 
 def _index(entries: list[JSON], key: str) -> int | None:

@@ -22,6 +22,7 @@ from laion_eo.config import Choice, validate
 from laion_eo.errors import LaionEOError, PluginError, did_you_mean
 from laion_eo.hookspecs import PROJECT
 from laion_eo.kinds import KINDS, Kind, Scorer
+from laion_eo.redaction import hide_causes
 from laion_eo.types import JSON
 
 BUILTIN = "builtin"
@@ -212,19 +213,21 @@ class Registry:
 
         Raises:
             PluginError: There is no such component, or its own code fails on being built.
-            ConfigError: Its options are wrong.
+            ConfigError: Its options are wrong, or a secret that they refer to is not there.
         """
         entry = self.find(kind, choice.use, where)
         place = f"{where or kind.table} ({kind.name} {choice.use!r})"
         try:
-            config = validate(entry.cls.Config, choice.options, place, base)
+            config = entry.cls.Config.read(choice.options, place, base)
             component = entry.cls(config, context)
-        except LaionEOError:
+        except LaionEOError as error:
+            hide_causes(error)
             raise
-        except Exception as error:
-            raise PluginError(
-                f"{place}: {entry.provider} cannot build it: {_one_line(error)}."
-            ) from error
+        except Exception as error:  # noqa: BLE001 - third-party code
+            broken = PluginError(f"{place}: {entry.provider} cannot build it: {_one_line(error)}.")
+            broken.__cause__ = error
+            hide_causes(broken)
+            raise broken from broken.__cause__
         component.provider = entry.provider
         return component
 

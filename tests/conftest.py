@@ -20,6 +20,7 @@ from laion_eo.config import DatasetOptions
 from laion_eo.dataset.card import render_card
 from laion_eo.dataset.tree import write_tree
 from laion_eo.pipeline import RunResult, run
+from laion_eo.redaction import forget
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
 from laion_eo.testing.web import small_run
@@ -63,6 +64,13 @@ def make_run(finished_run: RunResult, tmp_path: Path) -> MakeRun:
         return folder
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_others() -> Iterator[None]:
+    """Forget what the last test took from the environment: another may use the same words."""
+    yield
+    forget()
 
 
 _HUB = pytest.StashKey[LoopbackHub]()

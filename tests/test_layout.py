@@ -17,7 +17,9 @@ MOST_CHILDREN = 15
 CROSS_MODULE = {
     "builtin/downloaders/http/test_hostile.py": "the whole downloader against a hostile web",
     "builtin/downloaders/http/test_tls.py": "the whole downloader against bad certificates",
+    "builtin/retrievers/test_hostile_pools.py": "both retrievers over pools altered at random",
     "builtin/language_taggers/test_missing_packages.py": "both taggers without their extras",
+    "cli/test_secrets.py": "planted secrets, and all that commands leave",
     "crash/test_damage.py": "commands that meet damaged files",
     "crash/test_kills.py": "commands that are killed",
     "crash/test_power_loss.py": "commands whose machine loses power",

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from importlib.metadata import entry_points
+from typing import Any
 
 import click
 
+from laion_eo.cli.output.console import Redacting
 from laion_eo.errors import LaionEOError
+from laion_eo.stopping import MESSAGE, is_stoppable
 from laion_eo.version import __version__
 
 BUILTIN_PLUGIN = "laion_eo.builtin"
@@ -22,6 +27,7 @@ COMMANDS = {
     "index": "Embed images into a pool that runs can search.",
     "verify": "Check that a run, a dataset or a pool is what its records say, byte by byte.",
     "explain": "Say, stage by stage, why one image is in or out of a run's dataset.",
+    "export": "Export a run with its provenance, as an RO-Crate.",
     "release": "Release a run's dataset to the Hugging Face Hub.",
     "pull": "Fetch a release, so that load_dataset finds it by its bare name.",
     "check-links": "Check which of a dataset's links are still alive.",
@@ -47,13 +53,17 @@ class LazyGroup(click.Group):
         self._add_plugins(ctx)
         return super().get_command(ctx, cmd_name)
 
+    def make_context(
+        self, info_name: str | None, args: list[str], *rest: Any, **more: Any
+    ) -> click.Context:
+        """Read the command line, which may import plugins; Ctrl-C ends it as in :meth:`invoke`."""
+        with _stopped():
+            return super().make_context(info_name, args, *rest, **more)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; Ctrl-C prints how to resume and exits as a shell expects."""
-        try:
+        with _stopped():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("laion-eo: stopped; run the same command again to resume.", err=True)
-            ctx.exit(130)
 
     def _add_plugins(self, ctx: click.Context) -> None:
         """Let plugins add their commands, at most once for each call of ``laion-eo``."""
@@ -78,11 +88,21 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
 
+@contextmanager
+def _stopped() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not is_stoppable():
+            click.echo(MESSAGE, err=True)
+        raise click.exceptions.Exit(130) from None
+
+
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with `laion-eo demo`. Exit codes: 0 done, 1 the run failed, 2 the command, the "
-    "run file or the data it names is wrong.",
+    "run file or the data it names is wrong, 130 and 143 stopped by Ctrl-C and by SIGTERM.",
 )
 @click.version_option(__version__, prog_name="laion-eo")
 def cli() -> None:
@@ -94,14 +114,23 @@ def cli() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command and exit with its code."""
-    try:
-        cli.main(
-            args=None if args is None else list(args), prog_name="laion-eo", standalone_mode=True
-        )
-    except LaionEOError as error:
-        click.echo(f"laion-eo: {error}", err=True)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        click.echo(f"laion-eo: {error}", err=True)
-        sys.exit(1)
+    """Run the command and exit with its code.
+
+    Nothing that it or a library prints shows a secret of the run file.
+    """
+    with redirect_stdout(Redacting(sys.stdout)), redirect_stderr(Redacting(sys.stderr)):
+        try:
+            cli.main(
+                args=None if args is None else list(args),
+                prog_name="laion-eo",
+                standalone_mode=True,
+            )
+        except LaionEOError as error:
+            click.echo(f"laion-eo: {error}", err=True)
+            sys.exit(error.exit_code)
+        except OSError as error:
+            click.echo(f"laion-eo: {error}", err=True)
+            sys.exit(1)
+        except Exception:  # noqa: BLE001 - the end of the process: here nothing shows a secret
+            click.echo(traceback.format_exc(), err=True, nl=False)
+            sys.exit(1)

@@ -29,7 +29,10 @@ def with_contact(work: Callable[[], T]) -> T:
             raise
         click.echo(f"laion-eo: {error}", err=True)
     click.echo("It is sent with every request, and kept for the next time.", err=True)
-    contact = click.prompt("Contact", value_proc=_checked, err=True)
+    try:
+        contact = click.prompt("Contact", value_proc=_checked, err=True)
+    except click.Abort:
+        raise KeyboardInterrupt from None  # as everywhere else
     click.echo(f"Kept in {keep_contact(contact)}.", err=True)
     return work()
 

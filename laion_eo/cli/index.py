@@ -48,6 +48,10 @@ def command(
     `caption` or `text`), or from a text file beside each image. Images that cannot be read are
     skipped and listed. The layout is clip-retrieval's: img_emb/*.npy and metadata/*.parquet.
 
+    A stopped index resumes when the same command is given again, and loses at most 256 images or a
+    minute. On a finished pool the same command makes again what is damaged, and what was made from
+    images, captions or URLs that have changed.
+
     \b
       laion-eo index photos --out pools/photos --embedder tiny
     """  # noqa: D301 - click wants the backspace itself

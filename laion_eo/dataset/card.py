@@ -24,6 +24,7 @@ from laion_eo.hub.cards import (
     mark_section,
     size_category,
 )
+from laion_eo.redaction import redacted
 from laion_eo.schema import PUBLISHED_COLUMNS
 
 LANGUAGES_SHOWN = 20
@@ -38,13 +39,23 @@ class _View(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class _Owner(_View):
+    distribution: str
+
+
+class _Software(_View):
+    laion_eo: str
+
+
+class _Maker(_View):
+    software: _Software
+    components: dict[str, dict[str, _Owner]]
+
+
 class _Stage(_View):
     counts: dict[str, int]
     facts: dict[str, dict[str, object]]
-
-
-class _Owner(_View):
-    distribution: str
+    made_by: tuple[_Maker, ...] = ()
 
 
 class _Choice(_View):
@@ -127,13 +138,13 @@ def render_card(
         bare_name=BARE_NAME,
         rows=table.num_rows,
         sources=len(table["source"].unique()),
-        version=public.version,
+        versions=_versions(public),
         summary=_summary(public),
         thresholds=dict(_thresholds(public.stages["verdicts"])),
         counts=[(n, k, v) for n, stage in public.stages.items() for k, v in stage.counts.items()],
         parts=list(_parts(public)),
         languages=shown if tags.keys() - {None} else [],
-        sections=sections,
+        sections=[redacted(section) for section in sections],
         run_file=tomli_w.dumps(public.run).strip(),
         columns=PUBLISHED_COLUMNS,
     )
@@ -192,6 +203,19 @@ def _head(
     return CardHead.model_validate({key: value for key, value in head.items() if value})
 
 
+def _versions(manifest: _Manifest) -> str:
+    """Return which laion-eo made the dataset; if there were several, which made which stages."""
+    steps: dict[str, list[str]] = {}
+    for name, stage in manifest.stages.items():
+        versions = {maker.software.laion_eo: None for maker in stage.made_by}
+        for version in versions or ["of an unrecorded version"]:
+            steps.setdefault(version, []).append(name)
+    steps.setdefault(manifest.version, []).append("dataset")
+    if len(steps) == 1:
+        return manifest.version
+    return " and ".join(f"{version} ({', '.join(names)})" for version, names in steps.items())
+
+
 def _summary(manifest: _Manifest) -> dict[str, str]:
     """Return the four choices that matter most, each in a line."""
     run, anchors = manifest.resolved, manifest.stages["anchors"]
@@ -226,10 +250,15 @@ def _as_threshold(fact: object) -> _Threshold | None:
 def _parts(manifest: _Manifest) -> Iterator[_Part]:
     """Yield the components of the run, with what is known of each but its thresholds."""
     known: dict[str, dict[str, object]] = {}
+    made: dict[tuple[str, str], dict[str, None]] = {}
     for stage in manifest.stages.values():
         known |= stage.facts
+        for maker in stage.made_by:
+            for kind, owners in maker.components.items():
+                for name, owner in owners.items():
+                    made.setdefault((kind, name), {})[owner.distribution] = None
     for kind, chosen in manifest.components.items():
         for name, owner in chosen.items():
             facts = [f"{k} {v}" for k, v in known.get(name, {}).items() if not isinstance(v, dict)]
-            distribution = owner.distribution
+            distribution = " and ".join(made.get((kind, name), [owner.distribution]))
             yield _Part(kind=kind, name=name, distribution=distribution, facts=", ".join(facts))

@@ -25,6 +25,7 @@ from laion_eo.errors import ConfigError, DataError, RunError
 from laion_eo.files import write_atomically, written_aside
 from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import Downloader
+from laion_eo.redaction import redacted
 from laion_eo.registry import Registry
 from laion_eo.schema import LINKS
 from laion_eo.types import JSON, Download
@@ -258,7 +259,7 @@ def _checked(download: Download, listed: ListedImage) -> CheckedLink:
     return CheckedLink(
         url=download.url,
         status=download.status.value,
-        reason=download.reason,
+        reason=redacted(download.reason),
         http_code=download.http_code,
         changed=_changed(download, listed),
         final_url=download.final_url,

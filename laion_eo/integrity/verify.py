@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,6 +14,7 @@ from laion_eo.integrity.datasets.checks import check_dataset
 from laion_eo.integrity.findings import Findings, KindOfFolder, Progress, Verification
 from laion_eo.integrity.runs.checks import check_run
 from laion_eo.integrity.walking import size_of
+from laion_eo.pools.checking import pool_faults
 
 LOCK = ".lock"
 _OF_A_RUN = (LOCK, ".stages", "manifest.json", "run.toml")
@@ -76,8 +76,7 @@ def kind_of(folder: Path) -> KindOfFolder:
 
 def _check_pool(findings: Findings) -> None:
     """Check a pool against what `laion-eo index` recorded of it."""
-    faults = import_module("laion_eo.pools.checking").pool_faults
-    for line in faults(findings.root, thorough=findings.thorough):
+    for line in pool_faults(findings.root, thorough=findings.thorough):
         where, _, what = line.partition(": ")
         findings.fault(where, what)
     for path in sorted(findings.root.rglob("*")):

@@ -90,18 +90,25 @@ def read_journal(path: Path) -> Iterator[Row]:
     Raises:
         OSError: It cannot be read.
     """
-    if not path.is_file():
-        return
     damaged = 0
-    with path.open("rb") as stream:
-        for line in stream:
-            row = _parse(line)
-            if row is None:
-                damaged += 1
-            else:
-                yield row
+    for row in parse_journal(path):
+        if row is None:
+            damaged += 1
+        else:
+            yield row
     if damaged:
         logger.warning("%s: %d damaged lines are left out; their work is done again", path, damaged)
+
+
+def parse_journal(path: Path) -> Iterator[Row | None]:
+    """Yield a journal line by line, oldest first, ``None`` for a damaged one.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if path.is_file():
+        with path.open("rb") as stream:
+            yield from map(_parse, stream)
 
 
 def write_journal(path: Path, rows: Iterable[Row]) -> None:

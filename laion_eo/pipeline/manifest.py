@@ -12,49 +12,18 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import to_jsonable_python
 
 from laion_eo.config import Model, RunConfig
 from laion_eo.errors import DataError
 from laion_eo.file_record import FileRecord
+from laion_eo.redaction import redacted_json
 
 FORMAT = 1
 """The manifest's format; raised where a reader of the last one would misunderstand the next."""
 MANIFEST = "manifest.json"
 """Its name in a run directory."""
-
-
-class StageRecord(Model):
-    """What a complete step leaves behind beside its output.
-
-    Attributes:
-        fingerprint: Of the step's options, its data and the steps before.
-        inputs: By name, the digest of what each step that it needs had left.
-        parts: Files of its table; 0 for the dataset, which is a folder of its own.
-        files: Each file that it left, with its size and hash; paths start at the run directory.
-        seconds: Time that its last session took.
-        counts: What it kept and dropped, by reason.
-        facts: Model hashes, thresholds and the like, by component.
-    """
-
-    fingerprint: str
-    inputs: dict[str, str] = Field(default_factory=dict)
-    parts: int = Field(ge=0)
-    files: tuple[FileRecord, ...] = ()
-    seconds: float = Field(ge=0.0)
-    counts: dict[str, int] = Field(default_factory=dict)
-    facts: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
-
-
-class Seal(Model):
-    """What vouches for the files of a run that no step leaves.
-
-    Attributes:
-        files: ``manifest.json`` and ``run.toml``.
-    """
-
-    files: tuple[FileRecord, ...]
 
 
 class Provider(Model):
@@ -69,20 +38,168 @@ class Provider(Model):
     distribution: str
 
 
+class Software(Model):
+    """The versions that a session ran with.
+
+    Attributes:
+        laion_eo: Of laion-eo.
+        python: Of Python.
+        packages: Of the installed packages that change numbers.
+    """
+
+    laion_eo: str
+    python: str
+    packages: dict[str, str]
+
+
+class Machine(Model):
+    """The machine that a session ran on. Neither its name nor its user's is recorded.
+
+    Attributes:
+        system: The operating system; on Linux with the C library, whose functions differ.
+        architecture: Such as ``x86_64``.
+        processor: The processor's name, as far as the system says it.
+        cpus: How many of its CPUs the process may use.
+        accelerator: The GPUs that torch was using; ``None`` if there were none.
+    """
+
+    system: str
+    architecture: str
+    processor: str
+    cpus: int = Field(ge=1)
+    accelerator: str | None = None
+
+
+class Maker(Model):
+    """A session that worked on a step: what made its output, and when.
+
+    Attributes:
+        session: The session's id, under which the history has it.
+        started: When it began this step, UTC.
+        ended: When the step was complete; ``None`` for a session that was stopped before.
+        parts: The parts that it finished: the first and the last number of each range. Empty for
+            the dataset, which has none, and for a session that left only what a later one
+            continued from: downloaded images, or searched shards.
+        software: The versions.
+        machine: The machine of the process that ran the step; with Ray, its workers are others.
+        engine: ``local`` or ``ray``.
+        components: Who provided each component of the step, by kind and name.
+    """
+
+    session: str
+    started: AwareDatetime
+    ended: AwareDatetime | None = None
+    parts: tuple[tuple[int, int], ...] = ()
+    software: Software
+    machine: Machine
+    engine: str
+    components: dict[str, dict[str, Provider]] = Field(default_factory=dict)
+
+
+class StageRecord(Model):
+    """What a complete step leaves behind beside its output.
+
+    Attributes:
+        fingerprint: Of the step's options, its data and the steps before.
+        code_version: Version of the step's own code, raised when it changes what comes out.
+        inputs: By name, the digest of what each step that it needs had left.
+        parts: Files of its table; 0 for the dataset, which is a folder of its own.
+        files: Each file that it left, with its size and hash; paths start at the run directory.
+        seconds: Time that its last session took.
+        counts: What it kept and dropped, by reason.
+        facts: Model ids and the hashes of their weights, thresholds and the like, by component.
+        made_by: The sessions that made it, oldest first; several if it was resumed. It stays as it
+            is for as long as the step is up to date, whatever version looks at it.
+    """
+
+    fingerprint: str
+    code_version: int = Field(default=1, ge=1)
+    inputs: dict[str, str] = Field(default_factory=dict)
+    parts: int = Field(ge=0)
+    files: tuple[FileRecord, ...] = ()
+    seconds: float = Field(ge=0.0)
+    counts: dict[str, int] = Field(default_factory=dict)
+    facts: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    made_by: tuple[Maker, ...] = ()
+
+
+class StageDone(Model):
+    """A step that was completed once, in the history of a run.
+
+    Attributes:
+        step: Its name.
+        fingerprint: As in its record, and so are the others.
+        inputs: By name, the digest of what each step that it needs had left.
+        digest: Of its own files, as those who need it have it among their inputs.
+        counts: What it kept and dropped, by reason.
+        made_by: The sessions that made it.
+    """
+
+    step: str
+    fingerprint: str
+    inputs: dict[str, str] = Field(default_factory=dict)
+    digest: str
+    counts: dict[str, int] = Field(default_factory=dict)
+    made_by: tuple[Maker, ...] = Field(min_length=1)
+
+
+class Session(Model):
+    """One ``laion-eo run`` that had work to do, in the history of a run.
+
+    Attributes:
+        session: Its id.
+        started: When its first step began, UTC.
+        software: The versions.
+        machine: The machine.
+        run_file: SHA-256 of the ``run.toml`` that it wrote; ``None`` if that is no longer known.
+        stages: The steps that it completed, in order.
+        ended: When it ended, UTC; ``None`` if it was killed, or still runs.
+        outcome: ``done``, ``failed`` or ``stopped`` (Ctrl-C).
+        failed_in: The step in which it failed or was stopped.
+        error: The class of its error; what the error said stands in ``traceback.txt``.
+    """
+
+    session: str
+    started: AwareDatetime
+    software: Software
+    machine: Machine
+    run_file: str | None = None
+    stages: tuple[StageDone, ...] = ()
+    ended: AwareDatetime | None = None
+    outcome: Literal["done", "failed", "stopped"] | None = None
+    failed_in: str | None = None
+    error: str | None = None
+
+
+class Seal(Model):
+    """What vouches for the files of a run that no step leaves.
+
+    Attributes:
+        files: ``manifest.json``, ``run.toml`` and the history.
+    """
+
+    files: tuple[FileRecord, ...]
+
+
 class Manifest(BaseModel):
     """Every number of a run, and what made it. A plugin may add keys of its own.
 
+    ``laion_eo``, ``python``, ``packages``, ``components`` and ``broken_plugins`` are of the session
+    that wrote the manifest. What made each stage is said by its record (``stages.NAME.made_by``),
+    and an upgrade between two sessions makes the two differ.
+
     Attributes:
         version: The manifest's format; one without it is of format 1.
-        laion_eo: Version of laion-eo.
-        python: Version of Python.
-        packages: Versions of the packages that change numbers.
+        laion_eo: Version of laion-eo that wrote the manifest.
+        python: Version of Python, likewise.
+        packages: Versions of the packages that change numbers, likewise.
         run: The run file as it was written.
         resolved: The same with every default; secrets are references.
         seed: Seed of everything random.
         components: Who provides each component, by kind and name.
         broken_plugins: What could not be loaded, and why.
         stages: The record of each complete step, by name.
+        history: Every session that had work to do in this directory, oldest first.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -98,6 +215,7 @@ class Manifest(BaseModel):
     components: dict[str, dict[str, Provider]]
     broken_plugins: list[str]
     stages: dict[str, StageRecord]
+    history: tuple[Session, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Manifest:
@@ -134,6 +252,8 @@ def to_json(
 ) -> dict[str, JsonValue]:
     """Return what a plugin or a run file says as JSON: what JSON does not know, as text.
 
+    Secrets that a plugin says become ``***``.
+
     Args:
         value: Numbers of numpy become numbers.
         nan: What becomes of NaN and infinities: null, or what Python's own JSON knows.
@@ -141,10 +261,9 @@ def to_json(
     Raises:
         ValueError: The value contains itself.
     """
-    plain: dict[str, JsonValue] = to_jsonable_python(
-        value, inf_nan_mode=nan, fallback=_number_or_text
-    )
-    return plain
+    plain = to_jsonable_python(value, inf_nan_mode=nan, fallback=_number_or_text)
+    found: dict[str, JsonValue] = redacted_json(plain)
+    return found
 
 
 def _number_or_text(value: object) -> object:

@@ -1,8 +1,10 @@
 """The records in ``.stages/``: what each complete step left, and what a step in work has so far.
 
 - ``STEP.json``: the record of a complete step, with the hash of each of its files.
-- ``STEP.FINGERPRINT.progress``: a journal of the parts that are finished while a step is in work.
-- ``run.json``: the seal, written last: the hashes of ``manifest.json`` and ``run.toml``.
+- ``STEP.FINGERPRINT.progress``: a journal of the parts that are finished while a step is in work,
+  each with the session that made it.
+- ``run.json``: the seal, written last: the hashes of ``manifest.json``, ``run.toml``, the history.
+- ``history.jsonl``: what every session did (:mod:`laion_eo.pipeline.history`).
 
 A record is on the disk only after all that it vouches for, and is removed before that is touched.
 """
@@ -10,7 +12,8 @@ A record is on the disk only after all that it vouches for, and is removed befor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -20,14 +23,15 @@ from pydantic import BaseModel, ValidationError
 from laion_eo.file_record import FileRecord, checksum_of
 from laion_eo.files import sync_folder, write_atomically
 from laion_eo.pipeline.journal import Journal, Row, read_journal, write_journal
-from laion_eo.pipeline.manifest import Seal, StageRecord
+from laion_eo.pipeline.manifest import Maker, Seal, StageRecord
 
 M = TypeVar("M", bound=BaseModel)
 
 SEAL = "run"
 """Name of the seal; no step is called so."""
 PROGRESS = ".progress"
-_CHECKSUM = "checksum"
+PART = re.compile(r"part-(\d+)-([0-9a-f]+)\.parquet")
+_CHECKSUM, _MAKER, _SESSION = "checksum", "maker", "session"
 
 
 @dataclass(frozen=True)
@@ -90,22 +94,48 @@ class Records:
         head = next(read_journal(self._progress(work)), {})
         return head.get("inputs") == _inputs(work)
 
-    def begin(self, work: Work, done: Iterable[FileRecord]) -> None:
+    def begin(self, work: Work, done: Iterable[FileRecord], makers: Sequence[Maker] = ()) -> None:
         """Begin a journal anew.
 
         Args:
             work: What is to be made.
             done: The files of it that are there.
+            makers: The sessions that made them.
         """
-        head: Row = {"inputs": _inputs(work)}
-        rows = [head, *(record.model_dump() for record in done)]
+        rows: list[Row] = [{"inputs": _inputs(work)}, *map(_maker_row, makers)]
+        rows += [_file_row(record, _owner(makers, record)) for record in done]
         write_journal(self._progress(work), rows)
 
-    def add(self, work: Work, record: FileRecord) -> None:
-        """Note a file that is finished and on the disk."""
+    def add(self, work: Work, record: FileRecord, session: str = "") -> None:
+        """Note a file that is finished and on the disk, and the session that made it."""
+        self._append(work, _file_row(record, session))
+
+    def note(self, work: Work, maker: Maker) -> None:
+        """Note a session that works on it; the latest note of a session counts."""
+        self._append(work, _maker_row(maker))
+
+    def _append(self, work: Work, row: Row) -> None:
         with Journal(self._progress(work)) as journal:
-            journal.append(record.model_dump())
+            journal.append(row)
             journal.sync()
+
+    def makers(self, work: Work) -> tuple[Maker, ...]:
+        """Return the sessions that worked on it, oldest first, with the parts of each."""
+        makers: dict[str, Maker] = {}
+        owners: dict[str, str] = {}
+        for row in read_journal(self._progress(work)):
+            if _MAKER in row:
+                maker = Maker.model_validate_json(str(row[_MAKER]))
+                makers[maker.session] = maker
+            elif "path" in row:
+                owners[str(row["path"])] = str(row.get(_SESSION))
+        parts: dict[str, list[int]] = {session: [] for session in makers}
+        for path, session in owners.items():
+            parts.setdefault(session, []).append(part_number(path))
+        return tuple(
+            maker.model_copy(update={"parts": _ranges(parts[session])})
+            for session, maker in makers.items()
+        )
 
     def finished(self, path: Path) -> list[FileRecord]:
         """Return the files that a step's journal vouches for, the latest of each name, in order."""
@@ -114,7 +144,7 @@ class Records:
             try:
                 record = FileRecord.model_validate(row)
             except ValidationError:
-                continue  # its head
+                continue  # its head, or a maker
             found[record.path] = record
         return [found[name] for name in sorted(found)]
 
@@ -128,6 +158,38 @@ class Records:
 
 def _inputs(work: Work) -> str:
     return json.dumps(dict(work.inputs), sort_keys=True)
+
+
+def part_number(path: str) -> int:
+    """Return which part of a stage's table a file is; -1 for any other file."""
+    match = PART.fullmatch(Path(path).name)
+    return int(match[1]) if match else -1
+
+
+def _owner(makers: Iterable[Maker], file: FileRecord) -> str:
+    """Return the session that made a part; ``""`` if it is not known."""
+    number = part_number(file.path)
+    sessions = (m.session for m in makers for a, b in m.parts if a <= number <= b)
+    return next(sessions, "")
+
+
+def _ranges(numbers: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Return the first and the last number of each run of consecutive ones."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return tuple(found)
+
+
+def _file_row(record: FileRecord, session: str) -> Row:
+    return {**record.model_dump(), _SESSION: session}
+
+
+def _maker_row(maker: Maker) -> Row:
+    return {_MAKER: maker.model_dump_json()}
 
 
 def _write(path: Path, model: BaseModel) -> None:

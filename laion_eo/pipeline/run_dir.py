@@ -8,7 +8,6 @@ that each is complete or not there. A file counts only if a record vouches for i
 from __future__ import annotations
 
 import logging
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,13 +26,13 @@ from laion_eo.files import (
     sync_folder,
     write_atomically,
 )
-from laion_eo.pipeline.manifest import MANIFEST, Seal, StageRecord
-from laion_eo.pipeline.records import Records, Work
+from laion_eo.pipeline.history import HISTORY
+from laion_eo.pipeline.manifest import MANIFEST, Maker, Seal, StageRecord
+from laion_eo.pipeline.records import PART, Records, Work, part_number
 
 logger = logging.getLogger("laion_eo")
 
 RUN_FILE = "run.toml"
-_PART = re.compile(r"part-(\d+)-([0-9a-f]+)\.parquet")
 _LOCK = ".lock"
 _SCRATCH = ".shards"
 
@@ -51,6 +50,7 @@ class RunDir:
         self.thorough = thorough
         self.records = Records(path / ".stages")
         self._sound: dict[FileRecord, tuple[int, int, int]] = {}
+        self._maker: tuple[Work, Maker] | None = None
 
     @property
     def images(self) -> Path:
@@ -61,6 +61,11 @@ class RunDir:
     def dataset(self) -> Path:
         """Folder of the finished dataset: what the Hub gets."""
         return self.path / "dataset"
+
+    @property
+    def history(self) -> Path:
+        """What every session did here."""
+        return self.records.folder / HISTORY
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -113,8 +118,16 @@ class RunDir:
 
     def seal(self) -> None:
         """Vouch for the run's own files, which are written last."""
-        files = [record_file(self.path, self.path / name) for name in (MANIFEST, RUN_FILE)]
+        paths = [self.path / MANIFEST, self.path / RUN_FILE, self.history]
+        files = [record_file(self.path, path) for path in paths if path.is_file()]
         self.records.save_seal(Seal(files=tuple(files)))
+
+    def history_fault(self) -> str | None:
+        """Return what is wrong with the history, as far as the last seal knows it."""
+        seal = self.records.seal()
+        name = self.history.relative_to(self.path).as_posix()
+        known = [file for file in seal.files if file.path == name] if seal else []
+        return self.fault(known[0]) if known else None
 
     def scratch(self, stage: str) -> Path:
         """Return the folder for what a stage keeps until it is complete, and which is gone then."""
@@ -136,13 +149,30 @@ class RunDir:
         write_atomically(path, sink.getvalue().to_pybytes())
         record = record_file(self.path, path, table.num_rows)
         self._note_sound(record)
-        self.records.add(work, record)
+        self.records.add(work, record, self._maker[1].session if self._maker else "")
+
+    def note_maker(self, work: Work, maker: Maker) -> None:
+        """Note the session that makes the parts written from now on, unless that is known."""
+        if self._maker != (work, maker):
+            self.records.note(work, maker)
+            self._maker = work, maker
+
+    def makers(self, work: Work) -> tuple[Maker, ...]:
+        """Return the sessions that worked on a stage, oldest first, with the parts of each.
+
+        One that finished none counts only where a later one may have continued from what it left.
+        """
+        leaves = self.scratch(work.step).is_dir() or any(self._journals(work.step))
+        return tuple(maker for maker in self.records.makers(work) if maker.parts or leaves)
+
+    def _journals(self, stage: str) -> Iterator[Path]:
+        return (self.path / stage).glob("journal-*")
 
     def parts(self, stage: str, fingerprint: str | None = None) -> list[Path]:
         """Return the parts of a stage in order, of one fingerprint or of all."""
         found = []
         for path in sorted((self.path / stage).glob("part-*.parquet")):
-            match = _PART.fullmatch(path.name)
+            match = PART.fullmatch(path.name)
             if match and fingerprint in (None, match[2]):
                 found.append(path)
         return found
@@ -150,7 +180,7 @@ class RunDir:
     def done(self, work: Work) -> set[int]:
         """Return the numbers of the parts of unfinished work that are there, and sound."""
         records = self.records.finished_of(work)
-        return {_number(record) for record in records if self.fault(record) is None}
+        return {part_number(record.path) for record in records if self.fault(record) is None}
 
     def sound_parts(self, stage: str) -> list[Path]:
         """Return the parts of a stage, of whatever fingerprint, that a record vouches for."""
@@ -282,7 +312,8 @@ class RunDir:
             return
         if record and record.fingerprint == work.fingerprint:
             same = record.inputs == work.inputs
-            self.records.begin(work, [f for f in record.files if same and not self.fault(f)])
+            kept = [file for file in record.files if same and not self.fault(file)]
+            self.records.begin(work, kept, record.made_by if kept else ())
         elif not self.records.begun(work):
             self.records.begin(work, ())
         if record is None or record.fingerprint == work.fingerprint:
@@ -307,13 +338,19 @@ class RunDir:
             paths = sorted(path for path in self.dataset.rglob("*") if path.is_file())
             return tuple(record_file(self.path, path, _rows(path)) for path in paths)
         files = self.records.finished_of(work)
-        whole = [_number(file) for file in files] == list(range(max(count, len(files))))
+        whole = [part_number(file.path) for file in files] == list(range(max(count, len(files))))
         if not files or not whole or any(self.fault(file) for file in files):
             raise RunError(
                 f"{self.path / work.step}: parts are gone that were there a moment ago; run the "
                 "same command again, and let nothing else write into this folder."
             )
         return tuple(files)
+
+    def discard(self, work: Work) -> None:
+        """Forget what a stage in work has made: the same work begins anew."""
+        self.records.begin(work, ())
+        for path in [*self._journals(work.step), *self.parts(work.step, work.fingerprint)]:
+            path.unlink()
 
     def complete(self, step: str, record: StageRecord) -> None:
         """Mark a step complete and delete what earlier fingerprints and its own work left."""
@@ -324,14 +361,9 @@ class RunDir:
         for path in self.parts(step):
             if path not in current:
                 path.unlink()
-        for journal in (self.path / step).glob("journal-*"):
+        for journal in self._journals(step):
             journal.unlink()
         shutil.rmtree(self.scratch(step), ignore_errors=True)
-
-
-def _number(record: FileRecord) -> int:
-    match = _PART.fullmatch(Path(record.path).name)
-    return int(match[1]) if match else -1
 
 
 def _rows(path: Path) -> int | None:

@@ -24,7 +24,9 @@ from laion_eo.errors import RunError
 from laion_eo.file_record import FileRecord
 from laion_eo.fingerprint import fingerprint
 from laion_eo.pipeline.checks import check_allow_list, check_chain, check_engine
+from laion_eo.pipeline.emptiness import check_found
 from laion_eo.pipeline.manifest import MANIFEST, Manifest, StageRecord, to_json
+from laion_eo.pipeline.provenance import RunSession, tell_other_versions
 from laion_eo.pipeline.records import SEAL, Work
 from laion_eo.pipeline.run_dir import RUN_FILE, RunDir
 from laion_eo.pipeline.stages import (
@@ -37,6 +39,7 @@ from laion_eo.pipeline.stages import (
     TableStage,
 )
 from laion_eo.pipeline.workbench import Workbench
+from laion_eo.redaction import redacted
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
@@ -148,6 +151,8 @@ class Runner:
             # What is made again may come out differently, and then so does all that needs it.
             if {one.name for one in todo} & {*step.needs} or not self.up_to_date(step):
                 todo.append(step)
+        kept = [step.name for step in self.steps if step not in todo]
+        tell_other_versions(self.run_dir.all_records(kept))
         if todo:
             check_engine(self.workbench)
         for step in todo:
@@ -162,24 +167,29 @@ class Runner:
             RunError: A stage failed; what it finished is kept, and the same call resumes.
         """
         with self.run_dir.lock():
+            self.session = RunSession(self.run_dir, self.workbench.config.engine.use)
             try:
                 with naming_culprits(self.registry):
                     return self._run()
-            except RunError as error:
-                self._keep_traceback(error)
+            except BaseException as error:
+                self.session.end(error)
+                if isinstance(error, RunError):
+                    self._keep_traceback(error)
                 raise
             finally:
                 self.workbench.close()
 
     def _keep_traceback(self, error: RunError) -> None:
         """Leave what the one line of the message cannot say where a plugin's author finds it."""
-        text = "".join(traceback.format_exception(error))
+        text = redacted("".join(traceback.format_exception(error)))
         with suppress(OSError):  # a full disk: the message itself says so
             self.run_dir.write_text(TRACEBACK, text)
 
     def _run(self) -> RunResult:
         self.check()
+        self.session.open()
         self.run_dir.records.remove(SEAL)
+        self.session.catch_up(self._records())
         (self.run_dir.path / TRACEBACK).unlink(missing_ok=True)
         resolved = self.workbench.resolved().model_dump(mode="json")
         self.run_dir.write_text(RUN_FILE, tomli_w.dumps(_without_none(resolved)))
@@ -192,16 +202,19 @@ class Runner:
             if not self.up_to_date(step):
                 self._run_step(step)
                 ran.append(step.name)
-        manifest = self._manifest()
-        told |= manifest.dump()
+        told |= self._manifest().dump()
         hook.laion_eo_after_run(manifest=told)
-        finished = _with_added(manifest, told).dump()
+        self.session.end()
+        finished = _with_added(self._manifest(), told).dump()
         self.run_dir.write_text(MANIFEST, json.dumps(finished, indent=1) + "\n")
         self.run_dir.seal()
         return RunResult(self.run_dir.path, finished, ran)
 
+    def _records(self) -> dict[str, StageRecord]:
+        return self.run_dir.all_records(step.name for step in self.steps)
+
     def _manifest(self) -> Manifest:
-        return self.workbench.manifest(self.run_dir.all_records(step.name for step in self.steps))
+        return self.workbench.manifest(self._records(), self.session.history.sessions)
 
     def _run_step(self, step: ShapedStage | Publishing) -> None:
         self._step = step.name
@@ -221,6 +234,7 @@ class Runner:
         if damage := self.run_dir.damage(step.name):
             logger.warning("%s; what is missing of %s is made again", damage, step.name)
         work = self.work(step)
+        self.session.begin(work, self.workbench.providers(step.components()))
         self.run_dir.begin(work)
         if isinstance(step, Publishing):
             counts, files = self._publish(step), self.run_dir.files_of(work)
@@ -228,14 +242,17 @@ class Runner:
             counts, files = self._make(step, work)
         record = StageRecord(
             fingerprint=work.fingerprint,
+            code_version=step.version,
             inputs=dict(work.inputs),
             parts=0 if isinstance(step, Publishing) else len(files),
             files=files,
             seconds=round(time.monotonic() - started, 3),
             counts=counts,
             facts=step.facts(),
+            made_by=self.session.made_by(work),
         )
         self.run_dir.complete(step.name, record)
+        self.session.completed(step.name, record)
         logger.info("%s: done, %s", step.name, _counted(record.counts))
 
     def _publish(self, publishing: Publishing) -> dict[str, int]:
@@ -249,6 +266,7 @@ class Runner:
         self, stage: ShapedStage, work: Work
     ) -> tuple[dict[str, int], tuple[FileRecord, ...]]:
         """Make the parts of a stage's table that are not there yet, and count what it holds."""
+        self.session.note(work)
         done, total = self.done_parts(stage), _total(stage)
         logger.info(
             "%s: %s", stage.name, f"resumes, {len(done)} of {total} done" if done else "starts"
@@ -256,11 +274,14 @@ class Runner:
         finished = len(done)
         self._progress(finished, total)
         for index, table in self._parts(stage, done):
+            self.session.note(work)
             self.run_dir.write_part(work, index, table)
             finished += 1
             self._progress(finished, max(total, finished))
         files = self.run_dir.files_of(work, 0 if isinstance(stage, StreamStage) else total)
-        return stage.counts(self.run_dir.read_done(work)), files
+        table = self.run_dir.read_done(work)
+        check_found(stage, self.run_dir, work, table)
+        return stage.counts(table), files
 
     def _parts(self, stage: ShapedStage, done: set[int]) -> Iterator[tuple[int, pa.Table]]:
         match stage:

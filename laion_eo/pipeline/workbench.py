@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -15,17 +13,11 @@ from laion_eo.component import Component, Context
 from laion_eo.config import Choice, RunConfig, RunFile
 from laion_eo.kinds import KINDS, Kind
 from laion_eo.pipeline.engines import Engine, make_engine
-from laion_eo.pipeline.manifest import Manifest, Provider, StageRecord, to_json
+from laion_eo.pipeline.environment import software
+from laion_eo.pipeline.manifest import Manifest, Provider, Session, StageRecord, to_json
 from laion_eo.registry import Registry
-from laion_eo.version import __version__
 
 C = TypeVar("C", bound=Component)
-
-PACKAGES = (
-    "numpy", "pyarrow", "pillow", "rasterio", "torch", "open-clip-torch", "transformers",
-    "datasets",
-)  # fmt: skip
-"""Those whose versions may change what comes out."""
 
 
 class Workbench:
@@ -114,40 +106,44 @@ class Workbench:
             chosen[kind.table] = choices if kind.many else choices[0]
         return self.config.model_copy(update=chosen)
 
-    def manifest(self, stages: Mapping[str, StageRecord]) -> Manifest:
+    def manifest(
+        self, stages: Mapping[str, StageRecord], history: tuple[Session, ...] = ()
+    ) -> Manifest:
         """Return the manifest of the run as far as it has come.
 
         Args:
             stages: The records of the complete steps, in order.
+            history: What every session did.
         """
+        here = software()
         return Manifest(
-            laion_eo=__version__,
-            python=platform.python_version(),
-            packages={name: found for name in PACKAGES if (found := _version(name))},
+            laion_eo=here.laion_eo,
+            python=here.python,
+            packages=here.packages,
             run=to_json(self.run_file.data, nan="constants"),
             resolved=self.resolved(),
             seed=self.config.seed,
-            components=self._providers(),
+            components=self.providers(),
             broken_plugins=[str(broken) for broken in self.registry.broken],
             stages=dict(stages),
+            history=history,
         )
 
-    def _providers(self) -> dict[str, dict[str, Provider]]:
+    def providers(
+        self, components: Iterable[Component] | None = None
+    ) -> dict[str, dict[str, Provider]]:
+        """Return who provides the run's components, or only some of them, by kind and name."""
+        only = None if components is None else [id(component) for component in components]
         owners = {(entry.kind.name, entry.cls.name): entry for entry in self.registry.entries}
         found: dict[str, dict[str, Provider]] = {}
         for kind in KINDS:
             for component in self.all(kind.base):
+                if only is not None and id(component) not in only:
+                    continue
                 owner = owners[kind.name, component.name]
                 about = Provider(plugin=owner.plugin, distribution=owner.distribution)
                 found.setdefault(kind.name, {})[component.name] = about
         return found
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _rebuild(

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from laion_eo.builtin.retrievers.pool_record import FAISS
 from laion_eo.errors import ConfigError
+from laion_eo.file_record import record_file
 from laion_eo.files import written_aside
+from laion_eo.pools.pool_folder import PoolFolder
 
 FLAT_ROWS = 50_000
 """Up to so many rows a flat index, which is exact, answers in milliseconds."""
@@ -53,6 +56,8 @@ def require_faiss() -> Any:
 def build_faiss(pool: Path, factory: str | None = None) -> str:
     """Write ``image.index`` beside ``img_emb/``, and return its type.
 
+    The record of a pool of ours vouches for it from then on.
+
     Args:
         pool: The pool's folder.
         factory: faiss's name of a type of index; chosen by the number of rows by default.
@@ -72,6 +77,13 @@ def build_faiss(pool: Path, factory: str | None = None) -> str:
         index.train(np.concatenate([shard[::step] for shard in shards]).astype(np.float32))
     for shard in shards:
         index.add(np.asarray(shard, dtype=np.float32))
-    with written_aside(pool / "image.index") as aside:
+    record = PoolFolder(pool).read()
+    others = [file for file in record.files if file.path != FAISS] if record else []
+    if record:  # it must not vouch for the one that is about to be replaced
+        PoolFolder(pool).write(record.changed(files=others))
+    with written_aside(pool / FAISS) as aside:
         faiss.write_index(index, str(aside))
+    if record:
+        file = record_file(pool, pool / FAISS, rows)
+        PoolFolder(pool).write(record.changed(files=[*others, file]))
     return chosen

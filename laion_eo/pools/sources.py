@@ -76,6 +76,10 @@ class PoolSource(ABC):
     def load(self, entries: Sequence[Listed]) -> Iterator[Loaded]:
         """Yield each entry with its image, in order."""
 
+    def file_of(self, entry: Listed) -> Path | None:  # noqa: ARG002 - there is none here
+        """Return the file that holds an entry; ``None`` if it is fetched, or lies outside."""
+        return None
+
 
 class FolderSource(PoolSource):
     """Image files, with captions in a table or in a text file beside each image.
@@ -112,14 +116,19 @@ class FolderSource(PoolSource):
     def _load(self, entry: Listed) -> Picture | str:
         if not entry.path:
             return "its row names no file"
-        # A third-party table must not publish files from outside the pool.
-        path = Path(os.path.relpath(self._root / entry.path, self._root))
-        if path.parts[:1] == ("..",):
+        path = self.file_of(entry)
+        if path is None:
             return "it lies outside the pool's folder"
         try:
-            return _decoded((self._root / path).read_bytes())
+            return _decoded(path.read_bytes())
         except OSError as error:
             return str(error)
+
+    def file_of(self, entry: Listed) -> Path | None:
+        """Return the file that holds an entry; ``None`` if it lies outside the folder."""
+        # A third-party table must not publish files from outside the pool.
+        path = Path(os.path.relpath(self._root / entry.path, self._root))
+        return None if path.parts[:1] == ("..",) else self._root / path
 
 
 class TarSource(PoolSource):
@@ -168,11 +177,15 @@ class TarSource(PoolSource):
         if not isinstance(entry, TarMember):
             raise TypeError(f"{entry.path}: not a member of a tar")
         try:
-            with (self._root / entry.path.partition("/")[0]).open("rb") as stream:
+            with self.file_of(entry).open("rb") as stream:
                 stream.seek(entry.offset)
                 return _decoded(stream.read(entry.size))
         except OSError as error:
             return str(error)
+
+    def file_of(self, entry: Listed) -> Path:
+        """Return the tar that holds an entry."""
+        return self._root / entry.path.partition("/")[0]
 
 
 class UrlSource(PoolSource):

@@ -1,53 +1,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from textwrap import dedent
-from typing import TypeAlias
 
 import pytest
 import tomli_w
+from commands import Install, call
 
-from laion_eo.cli import COMMANDS, cli, main
+from laion_eo.cli import COMMANDS
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.types import JSON
-
-Install: TypeAlias = Callable[[str, str], None]
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install a plugin as pip does: the metadata of a package whose entry point is a module."""
-    site = tmp_path / "site-packages"
-    site.mkdir()
-    monkeypatch.syspath_prepend(site)
-    commands = set(cli.commands)
-
-    def write(module: str, code: str = "") -> None:
-        name = module.rpartition(".")[2]
-        info = site / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[laion_eo]\n{name} = {module}\n")
-        if code:
-            (site / f"{module}.py").write_text(dedent(code))
-
-    yield write
-    for added in set(cli.commands) - commands:
-        del cli.commands[added]
 
 
 @pytest.fixture(autouse=True)
 def colours_installed(install: Install) -> None:
     """The models of the kit, as if their package were installed."""
     install("laion_eo.testing.colours", "")
-
-
-def call(*args: object) -> int:
-    with pytest.raises(SystemExit) as caught:
-        main([str(arg) for arg in args])
-    return int(caught.value.code or 0)
 
 
 @pytest.fixture

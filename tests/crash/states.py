@@ -11,11 +11,12 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, TypeAlias
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from crash.workload import REPO, Workload
 from fakes.hub_state import LoopbackHub
+
+from laion_eo.pools.checking import pool_faults
 
 STAGES = (
     "anchors", "neighbors", "candidates", "downloads", "scores", "languages", "verdicts", "dataset",
@@ -26,14 +27,10 @@ _FINGERPRINT = re.compile(r"-[0-9a-f]+\.parquet$")
 
 
 def pool_state(pool: Path) -> State:
-    """Return the vectors, the tables and the figures of a pool, however it is cut into files."""
-    vectors = [np.load(path) for path in sorted((pool / "img_emb").glob("*.npy"))]
-    state: State = {"img_emb": np.concatenate(vectors).tobytes() if vectors else b""}
-    for name in ("metadata", "skipped"):
-        state[name] = _table(sorted((pool / name).glob("*.parquet")))
-    about = json.loads((pool / "index.json").read_text())
-    state |= {key: about[key] for key in ("model_id", "dim", "rows", "skipped")}
-    return state | _leftovers(pool)
+    """Return all files of a pool, its record and those of its shards among them, and its faults."""
+    files = [path for path in pool.rglob("*") if path.is_file() and path.name != ".lock"]
+    state: State = {str(path.relative_to(pool)): path.read_bytes() for path in files}
+    return state | {"faults": pool_faults(pool, thorough=True)} | _leftovers(pool)
 
 
 def run_state(run: Path) -> State:

@@ -101,18 +101,57 @@ def test_release_killed_before_it_hears_of(word: str, work: Workload, known: Kno
     repeat(work, "release", work.folder / "finished", wanted)
 
 
+STOPS = {"index": 6, "run": 30, "release": 6, "pull": 6}
+
+
 @pytest.mark.crash
-@pytest.mark.parametrize("after", [0.0, 0.005, 0.02, 0.05, 0.1, 0.2])
-def test_ctrl_c_twice(after: float, work: Workload, known: Known, out: Path) -> None:
-    wanted = known("run")
-    work.prepare("run")
-    process = work.start("run", out)
-    wait_for(lambda: work.web.asked, process)
-    process.child.send_signal(signal.SIGINT)
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [(name, number) for name, count in STOPS.items() for number in range(count)],
+)
+def test_ctrl_c_twice(
+    command: str,
+    number: int,
+    work: Workload,
+    known: Known,
+    out: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Ctrl-C or SIGTERM, once, twice or ten times, from the first import to the end."""
+    wanted = known(command)
+    work.prepare(command)
+    out = place(work, command, out)
+    random = Random(f"stop {command} {number}")
+    begun = {"import": lambda: True, **beginnings(work, command, out)}
+    stage = list(begun)[number % len(begun)]
+    after = random.random() * wanted.seconds.get(stage, 1.0)
+    presses, wait = (2, 10, 1)[number % 3], random.choice([0.0, 0.001, 0.005, 0.02, 0.1, 0.2])
+    what = signal.SIGTERM if number % 4 == 3 else signal.SIGINT
+    process = work.start(command, out)
+    wait_for(lambda: _can_be_stopped(process), process)
+    wait_for(begun[stage], process)
     time.sleep(after)
-    process.child.send_signal(signal.SIGINT)
+    for _ in range(presses):
+        process.child.send_signal(what)
+        time.sleep(wait)
     _, errors = process.child.communicate(timeout=60)
-    # The second may come when Python is ending: a shell calls both of them 130.
-    assert process.child.returncode in (130, -signal.SIGINT), errors[-2000:]
-    assert not {"Traceback", "Fatal"} & set(errors.split()), errors[-2000:]
-    repeat(work, "run", out, wanted)
+    code = process.child.returncode
+    record_property(
+        "hit", f"{presses} x {what.name} {command}, {after:.3f} s after {stage} began: {code}"
+    )
+    # The last may come when Python is ending: a shell calls both of them 130, or 143.
+    assert code in (0, 128 + what, -what), errors[-2000:]
+    said = [line for line in errors.splitlines() if "stopped" in line]
+    assert len(said) == (code == 128 + what), errors[-2000:]
+    assert not {"Traceback", "Fatal", "Aborted!", "Exception"} & set(errors.split()), errors[-2000:]
+    repeat(work, command, out, wanted)
+
+
+def _can_be_stopped(process: Process) -> bool:
+    """Tell whether the command catches SIGTERM: from then on a signal is its own to deal with."""
+    try:
+        status = Path(f"/proc/{process.child.pid}/status").read_text()
+    except OSError:
+        return True
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)

@@ -76,11 +76,13 @@ def _damage() -> Iterator[Alteration]:
     stage_files = [(f"{stage}/part-*", stage) for stage in TABLES]
     own = [(name, name) for name in ("manifest.json", "run.toml", SHARD, CARD, CROISSANT)]
     records = [(f".stages/{name}.json",) * 2 for name in ("downloads", "dataset", "run")]
-    for pattern, where in [*stage_files, *own, *records, ("images/*", "images/")]:
+    others = [("images/*", "images/"), (".stages/history.jsonl",) * 2]
+    for pattern, where in [*stage_files, *own, *records, *others]:
         for how in HOWS:
             alter = partial(harm, pattern=pattern, how=how)
-            # A record that is a link says what it said: a run may read it.
-            stays = how == "linked" and pattern.startswith(".stages")
+            # A record that is a link says what it said: a run may read it. A history is never
+            # written anew: a line that is damaged stays so.
+            stays = pattern.startswith(".stages") and (how == "linked" or where.endswith("jsonl"))
             yield Alteration(f"{pattern} {how}", alter, (where,), stays)
 
 

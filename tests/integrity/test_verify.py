@@ -150,12 +150,13 @@ def test_a_run_that_has_not_ended(stage: str, tiny_data: dict[str, JSON], tmp_pa
 
 
 def test_a_run_of_an_older_version(altered: Path) -> None:
-    for path in (altered / ".stages").iterdir():
+    for path in (altered / ".stages").glob("*.json"):
         data = json.loads(path.read_text())
         for key in ("files", "checksum", "inputs"):
             data.pop(key, None)
         path.write_text(json.dumps(data))
-    (altered / ".stages/run.json").unlink()
+    for name in ("run.json", "history.jsonl"):
+        (altered / ".stages" / name).unlink()
     found = verify(altered)
     assert found.faults == ()
     assert any("kept no hashes" in note for note in found.notes)

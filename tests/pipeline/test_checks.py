@@ -438,8 +438,9 @@ def test_weights_of_one_name_are_told_apart_before_the_search(
 
     mine = tmp_path / "pool"
     shutil.copytree(pool, mine)
-    about = json.loads((mine / "index.json").read_text())
-    (mine / "index.json").write_text(json.dumps(about | {"weights_sha256": of_the_pool}))
+    about = {"model_id": "colours-1", "dim": 49, "weights_sha256": of_the_pool}
+    shutil.rmtree(mine / ".done")  # a third party's, for which nothing vouches
+    (mine / "index.json").write_text(json.dumps(about))
     run_data["embedder"] = {"use": "weighty"}
     run_data["retriever"] |= {"use": "unsearched", "pool": str(mine)}
     registry = installed(Weighty, Unsearched)

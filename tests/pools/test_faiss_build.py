@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from indexed import indexed, write_pictures
 
 from laion_eo.builtin.retrievers.faiss import FaissIndex
 from laion_eo.cli import cli
 from laion_eo.component import Context
-from laion_eo.errors import ConfigError
+from laion_eo.errors import ConfigError, DataError
+from laion_eo.pools.checking import pool_faults
 from laion_eo.pools.faiss_build import build_faiss, choose_factory
 from laion_eo.registry import Registry
 from laion_eo.testing import colours, random_unit, write_pool
@@ -74,6 +76,48 @@ def test_the_command_builds_an_index_that_is_searched(
     queries = vectors[:9].astype(np.float32)
     mine.search(queries / np.linalg.norm(queries, axis=1, keepdims=True), 5)
     assert mine.facts()["recall_at_k"] == 1.0
+
+
+def test_the_record_vouches_for_the_index(tmp_path: Path) -> None:
+    pytest.importorskip("faiss", reason="the extra `faiss` is not installed")
+    pictures, pool = write_pictures(tmp_path / "pictures"), tmp_path / "pool"
+    indexed(pictures, pool)
+
+    def found() -> FaissIndex:
+        mine = FaissIndex(FaissIndex.Config.model_validate({"index": str(pool)}), Context())
+        mine.check()
+        mine.search(random_unit(3, 49), 5)
+        return mine
+
+    build_faiss(pool)
+    assert found().facts()["vouched"] is True
+    assert indexed(pictures, pool).embedded == 0  # it stays, as no vector has changed
+    assert found().facts()["vouched"] is True
+    (pool / "image.index").write_bytes((pool / "image.index").read_bytes()[:-1] + b"?")
+    with pytest.raises(DataError, match=r"image\.index: its content has changed"):
+        found()
+    indexed(pictures, pool)
+    with pytest.raises(DataError, match=r"image\.index: there is no such index"):
+        found()
+    build_faiss(pool)
+    (pictures / "24.png").unlink()
+    indexed(pictures, pool)
+    with pytest.raises(DataError, match=r"image\.index: there is no such index"):
+        found()
+    assert pool_faults(pool, thorough=True) == []
+
+
+def test_nothing_vouches_for_an_index_of_a_third_party(tmp_path: Path) -> None:
+    pytest.importorskip("faiss", reason="the extra `faiss` is not installed")
+    pool = tmp_path / "pool"
+    indexed(write_pictures(tmp_path / "pictures"), pool)
+    before = (pool / "index.json").read_bytes()
+    build_faiss(pool)
+    (pool / "index.json").write_bytes(before)
+    mine = FaissIndex(FaissIndex.Config.model_validate({"index": str(pool)}), Context())
+    mine.check()
+    mine.search(random_unit(3, 49), 5)
+    assert mine.facts()["vouched"] is False
 
 
 def test_without_faiss_the_command_says_what_to_install(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -15,16 +16,18 @@ from click.testing import CliRunner
 from interrupted import Interrupted
 from numpy.typing import NDArray
 
+from laion_eo.builtin.retrievers.pool_record import PoolRecord, decode
 from laion_eo.cli import cli
-from laion_eo.errors import ConfigError, DataError
+from laion_eo.errors import ConfigError, DataError, RunError
 from laion_eo.hookspecs import hookimpl
 from laion_eo.kinds import Embedder
+from laion_eo.pipeline import RunResult, plan, run
 from laion_eo.pools import index
 from laion_eo.pools.indexing import Indexer
 from laion_eo.pools.sources import open_source
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
-from laion_eo.types import Embeddings, Picture
+from laion_eo.types import JSON, Embeddings, Picture
 
 COLOURS = {"use": "colours"}
 
@@ -112,7 +115,7 @@ def test_a_stopped_indexing_resumes(web: Path, tmp_path: Path) -> None:
 
     indexed(tmp_path / "whole", 52)
     assert indexed(tmp_path / "out", 25).embedded == 25  # in the middle of the third shard
-    assert not (tmp_path / "out" / "index.json").exists()
+    assert json.loads((tmp_path / "out" / "index.json").read_text())["complete"] is False
     assert indexed(tmp_path / "out", 52).embedded == 52 - 20
     assert content_of(tmp_path / "out") == content_of(tmp_path / "whole")
 
@@ -216,6 +219,88 @@ def test_what_is_no_pool(registry: Registry, copy: Path, tmp_path: Path) -> None
         index(copy, tmp_path / "out", {"use": "colour"}, registry=registry)
     with pytest.raises(ConfigError, match="index: 'use': .*string"):
         index(copy, tmp_path / "out", {"use": 3}, registry=registry)
+
+
+def test_of_which_nothing_could_be_embedded_it_fails(
+    copy: Path, registry: Registry, run_data: dict[str, JSON], tmp_path: Path
+) -> None:
+    saved = {path: path.read_bytes() for path in copy.iterdir()}
+    for path in saved:
+        path.write_text("no picture")
+    out = tmp_path / "out"
+    line = "none of the images could be embedded: 10 not decoded (no known image format"
+    with pytest.raises(RunError, match=re.escape(line)) as caught:
+        index(copy, out, COLOURS, registry=registry)
+    assert caught.value.exit_code == 1
+    assert json.loads((out / "index.json").read_text())["complete"] is False
+    run_data["retriever"]["pool"] = str(out)
+    with pytest.raises(DataError, match=r"out: incomplete: .* laion-eo index "):
+        plan(run_data, tmp_path / "run", registry=registry)
+    for path, content in saved.items():
+        path.write_bytes(content)
+    assert index(copy, out, COLOURS, registry=registry).rows == 10
+
+
+def test_what_was_refused_is_fetched_once_it_is_allowed(
+    web_url: str, registry: Registry, tmp_path: Path
+) -> None:
+    urls = tmp_path / "urls.parquet"
+    pq.write_table(pa.table({"url": [f"{web_url}green0{number}.png" for number in range(3)]}), urls)
+    http = {"use": "http", "delay": 0}
+    line = "3 refused-address .*: private addresses have to be named"
+    with pytest.raises(RunError, match=line):
+        index(urls, tmp_path / "out", COLOURS, registry=registry, downloader=http)
+    http["allow_hosts"] = ["127.0.0.1"]
+    result = index(urls, tmp_path / "out", COLOURS, registry=registry, downloader=http)
+    assert (result.rows, result.skipped) == (3, 0)
+
+
+@pytest.mark.parametrize("damage", ["incomplete", "altered", "record"])
+def test_a_run_refuses_before_any_work(
+    damage: str, copy: Path, registry: Registry, run_data: dict[str, JSON], tmp_path: Path
+) -> None:
+    pool = index(copy, tmp_path / "out", COLOURS, "http://h/", registry).folder
+    if damage == "altered":
+        vectors = next((pool / "img_emb").iterdir())
+        vectors.write_bytes(vectors.read_bytes()[:-1] + b"?")
+    elif damage == "record":
+        (pool / "index.json").write_bytes(bytes(99))
+    else:
+        record = decode((pool / "index.json").read_bytes())
+        assert isinstance(record, PoolRecord)
+        (pool / "index.json").write_bytes(record.changed(complete=False, files=()).encode())
+    run_data["retriever"]["pool"] = str(pool)
+    for command in (plan, run):
+        with pytest.raises(DataError, match=str(pool)) as caught:
+            command(run_data, tmp_path / "run", registry=registry)
+        assert "\n" not in str(caught.value)
+    assert not [*(tmp_path / "run").glob("anchors/part-*")]
+    index(copy, pool, COLOURS, "http://h/", registry)
+    plan(run_data, tmp_path / "run", registry=registry)
+
+
+def test_the_manifest_says_that_a_record_vouches_for_the_pool(finished_run: RunResult) -> None:
+    facts = finished_run.manifest["stages"]["neighbors"]["facts"]["exact-scan"]
+    assert facts["vouched"] is True
+
+
+def test_existing_keys_of_the_record_stay(copy: Path, registry: Registry, tmp_path: Path) -> None:
+    pool = index(copy, tmp_path / "out", COLOURS, "http://h/", registry).folder
+    about = json.loads((pool / "index.json").read_text())
+    assert {key: about[key] for key in ("model_id", "dim", "rows", "skipped", "complete")} == {
+        "model_id": "colours-1",
+        "dim": 49,
+        "rows": 10,
+        "skipped": 0,
+        "complete": True,
+    }
+    asked = {"pool": str(copy), "embedder": COLOURS, "url_prefix": "http://h/"}
+    assert about["index"] == asked
+    assert [file["path"] for file in about["files"]] == [
+        "img_emb/img_emb_0.npy",
+        "metadata/metadata_0.parquet",
+        "skipped/skipped_0.parquet",
+    ]
 
 
 def test_command_says_what_to_do_next(

@@ -15,8 +15,8 @@ from laion_eo.builtin.retrievers import storage
 from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.builtin.retrievers.exact_scan.readers import Npy
 from laion_eo.builtin.retrievers.metadata import Metadata, open_metadata
-from laion_eo.builtin.retrievers.pool_record import PoolRecord, read_record
 from laion_eo.builtin.retrievers.storage import Folder
+from laion_eo.builtin.retrievers.vouching import Vouched
 from laion_eo.component import require_packages
 from laion_eo.config import RunPath
 from laion_eo.errors import ConfigError, DataError
@@ -67,11 +67,16 @@ class FaissIndex(Retriever):
         self._recall: dict[str, JSON] = {}
 
     @cached_property
+    def _vouched(self) -> Vouched:
+        return Vouched(str(self.config.index))
+
+    @property
     def _folder(self) -> Folder:
-        return Folder(str(self.config.index))
+        return self._vouched.folder
 
     @cached_property
     def _metadata(self) -> Metadata:
+        self._vouched.check_files(())
         return open_metadata(self._folder)
 
     @property
@@ -110,28 +115,26 @@ class FaissIndex(Retriever):
                 except RuntimeError:
                     raise ConfigError(f"{self._file}: the index has no parameter {name}.") from None
 
-    @cached_property
-    def _record(self) -> PoolRecord:
-        return read_record(self._folder)
-
     def check(self) -> None:
-        """Raise for the package and the files that are known to be missing.
+        """Raise for the package and the files that are known to be missing, damaged or altered.
 
         Raises:
             ConfigError: faiss is not installed.
-            DataError: There is no such index, or no metadata beside it.
+            DataError: There is no such index, or no metadata beside it, or the folder is not what
+                its record says.
         """
         require_packages(self.name, ["faiss"], "laion-eo[faiss]")
+        self._vouched.check()
         _ = self._file, self._metadata
 
     def pool_model(self) -> PoolModel:
         """Return the model that ``index.json`` names, and the dimension of vectors beside it."""
         headers = (Npy(file, None) for file in self._folder.files("img_emb", [".npy"]))
-        return self._record.model_of(next((file.dim for file in headers if file.rows), None))
+        return self._vouched.about.model_of(next((file.dim for file in headers if file.rows), None))
 
     def before_re_laion(self) -> bool:
         """Tell whether the run file or the folder's ``index.json`` marks the pool so."""
-        return super().before_re_laion() or self._record.before_re_laion
+        return super().before_re_laion() or self._vouched.about.before_re_laion
 
     def identity(self) -> JSON:
         """Return a hash of the files' names, sizes and modification times."""
@@ -145,8 +148,12 @@ class FaissIndex(Retriever):
         return PoolSize(self._metadata.rows, sum(file.stat().st_size for file in files))
 
     def facts(self) -> dict[str, JSON]:
-        """Return recall@k against exact-scan on a sample of the anchors."""
-        return self._recall
+        """Return whether a record vouches for the index, and recall@k on a sample of the anchors.
+
+        The recall is against exact-scan.
+        """
+        path = self._file.relative_to(self.config.index).as_posix()
+        return {"vouched": self._vouched.vouches_for(path), **self._recall}
 
     def search(self, queries: Embeddings, k: int) -> Neighbors:
         """Find about the k nearest rows of each query.
@@ -158,6 +165,7 @@ class FaissIndex(Retriever):
         Raises:
             DataError: Index and metadata do not match, or the index is of another dimension.
         """
+        self._vouched.check()
         self._check(queries.shape[1])
         found = no_neighbors(len(queries), k)
         for start in range(0, len(queries), BATCH):
@@ -168,6 +176,8 @@ class FaissIndex(Retriever):
             found.scores[part] = np.take_along_axis(scores, order, axis=1)
             self.context.progress(part.stop, len(queries))
         found.scores[found.ids < 0] = -np.inf
+        if not np.isfinite(found.scores[found.ids >= 0]).all():
+            raise DataError(f"{self._file}: vectors that are not finite; build the index again.")
         self._measure(queries, k, found)
         return found
 
@@ -187,10 +197,10 @@ class FaissIndex(Retriever):
         known = self._reconstruct(rows)
         if known is None:
             return
-        lengths = np.linalg.norm(known, axis=1, keepdims=True)
+        lengths = np.linalg.norm(known.astype(np.float64), axis=1, keepdims=True)
         if not (np.abs(lengths - 1) < 0.25).all():  # quantised vectors are not quite of length 1
             raise DataError(f"{file}: its vectors are not of length 1, but {lengths.max():.3g}.")
-        scores, _ = index.search(known / lengths, 1)
+        scores, _ = index.search((known / lengths).astype(np.float32), 1)
         lost = int((scores < NEAR * lengths).sum())
         if lost > len(rows) // 4:
             raise DataError(
@@ -214,7 +224,9 @@ class FaissIndex(Retriever):
             return
         config = ExactScan.Config.model_validate({"pool": str(self.config.index), "k": k})
         chosen = np.linspace(0, len(queries) - 1, sample).astype(int)
-        exact = ExactScan(config, self.context).search(queries[chosen], k)
+        scan = ExactScan(config, self.context)
+        scan.take_over(self._vouched)
+        exact = scan.search(queries[chosen], k)
         pairs = zip(found.ids[chosen], exact.ids, strict=True)
         hits = sum(len(np.intersect1d(mine[mine >= 0], true[true >= 0])) for mine, true in pairs)
         recall = hits / max(1, int((exact.ids >= 0).sum()))
@@ -226,4 +238,5 @@ class FaissIndex(Retriever):
         Args:
             ids: int64, (m,), row indices.
         """
+        self._vouched.check()
         return self._metadata.take(ids)

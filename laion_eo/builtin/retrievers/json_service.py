@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +19,7 @@ from laion_eo.builtin.event_loop import in_thread
 from laion_eo.config import UNQUOTED
 from laion_eo.errors import DataError, RunError
 from laion_eo.files import write_atomically
+from laion_eo.redaction import redacted, without_login
 from laion_eo.retrying import RetryPolicy, retry_after
 from laion_eo.types import JSON
 
@@ -91,7 +93,8 @@ class Cache:
     def _file(self, url: str, question: Question) -> Path | None:
         if self._folder is None:
             return None
-        text = json.dumps([url, question.path, question.body], sort_keys=True)
+        service = redacted(without_login(url))  # a new password is no new service
+        text = json.dumps([service, question.path, question.body], sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()
         return self._folder / name[:2] / f"{name}.json"
 
@@ -125,7 +128,7 @@ class JsonService:
         cached: Questions that the cache answered.
     """
 
-    url: str
+    url: str = field(repr=False)
     concurrency: int
     timeout: float
     policy: RetryPolicy
@@ -134,6 +137,21 @@ class JsonService:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     asked: int = 0
     cached: int = 0
+
+    @property
+    def shown(self) -> str:
+        """The URL without a name and password: what is asked, and said in messages."""
+        return without_login(self.url)
+
+    def _login(self) -> dict[str, str]:
+        """Return the header with the URL's name and password: UTF-8, where aiohttp has latin-1."""
+        from yarl import URL
+
+        url = URL(self.url)
+        if url.user is None and url.password is None:
+            return {}
+        pair = f"{url.user or ''}:{url.password or ''}".encode()
+        return {"Authorization": f"Basic {b64encode(pair).decode()}"}
 
     def get(self, path: str) -> JSON:
         """Return what ``GET path`` answers.
@@ -192,7 +210,7 @@ class JsonService:
 
         gate = asyncio.Semaphore(self.concurrency)
         limits = aiohttp.ClientTimeout(total=self.timeout)
-        async with aiohttp.ClientSession(timeout=limits) as session:
+        async with aiohttp.ClientSession(timeout=limits, headers=self._login()) as session:
 
             async def one(question: Question, method: str) -> Any:
                 async with gate:
@@ -211,7 +229,7 @@ class JsonService:
     ) -> Any:
         import aiohttp
 
-        where = f"{self.url}/{question.path}"
+        where = f"{self.shown}/{question.path}"
         failed = 0
         while True:
             asked = None
@@ -240,7 +258,8 @@ class JsonService:
         sent = {"json": body} if method == "POST" else {}
         async with session.request(method, where, allow_redirects=False, **sent) as response:
             content = await _bounded(response, self.max_bytes)
-            start = " ".join(content[:120].decode("utf-8", "replace").split())
+            # Some servers answer with what they were sent. Redacted before it is cut.
+            start = " ".join(redacted(content[:4096].decode("utf-8", "replace")).split())[:120]
             if response.status in TRANSIENT:
                 wait = retry_after(response.headers.get("Retry-After"))
                 asks = "" if wait is None else f", asks to wait {wait:g} s"

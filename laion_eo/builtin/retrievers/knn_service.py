@@ -53,7 +53,8 @@ class KnnService(Retriever):
         """Options.
 
         Attributes:
-            url: The server, such as ``http://host:1234``.
+            url: The server, such as ``http://host:1234``, or
+                ``https://name:{env=KNN_PASSWORD}@host`` for one that wants a password.
             index: Which of its indices; the error for a wrong one lists them.
             modality: ``image`` or ``text``: which of the index's vectors are searched.
             deduplicate: The server drops results too alike one another, without refill.
@@ -105,10 +106,10 @@ class KnnService(Retriever):
             return
         found = self._service.get("indices-list")
         if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-            raise DataError(f"{self._service.url}/indices-list: a list of names expected.")
+            raise DataError(f"{self._service.shown}/indices-list: a list of names expected.")
         if self.config.index not in found:
             raise DataError(
-                f"{self._service.url}: no index {self.config.index!r}; it has {', '.join(found)}."
+                f"{self._service.shown}: no index {self.config.index!r}; it has {', '.join(found)}."
             )
         self._index_is_there = True
 

@@ -6,7 +6,8 @@ A row index counts the rows of all Parquet or Arrow files, sorted by name, or th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from laion_eo.builtin.retrievers.storage import Folder, Stored, open_hdf5
+from laion_eo.builtin.retrievers.storage import (
+    MAX_ROWS,
+    Folder,
+    Stored,
+    open_hdf5,
+    parse_errors,
+    reason_of,
+)
 from laion_eo.columns import FieldName, require_column
-from laion_eo.errors import DataError
+from laion_eo.errors import DataError, LaionEOError
 
 FIELDS: tuple[FieldName, ...] = ("url", "caption")
 EMPTY = pa.table({field: pa.array([], pa.string()) for field in FIELDS})
@@ -72,6 +80,9 @@ class _Files(Metadata):
     def __init__(self, files: Sequence[Stored]) -> None:
         self.files = files
         self.lengths = [self._length(file) for file in files]
+        for file, length in zip(files, self.lengths, strict=True):
+            if not 0 <= length <= MAX_ROWS:
+                raise DataError(f"{file}: {length} rows.")
         self._starts = np.cumsum([0, *self.lengths], dtype=np.int64)
         self.rows = int(self._starts[-1])
 
@@ -89,7 +100,12 @@ class _Files(Metadata):
         for i, file in enumerate(self.files):
             rows = ids[bounds[i] : bounds[i + 1]] - self._starts[i]
             if len(rows):
-                tables.append(self._table(file).take(rows))
+                table = self._table(file)
+                if len(table) != self.lengths[i]:
+                    raise DataError(
+                        f"{file}: {len(table)} rows, not the {self.lengths[i]} it says."
+                    )
+                tables.append(table.take(rows))
         return pa.concat_tables(tables)
 
 
@@ -97,21 +113,14 @@ class ParquetMetadata(_Files):
     """``metadata/*.parquet``."""
 
     def _length(self, file: Stored) -> int:
-        try:
-            with file.open() as stream:
-                return int(pq.read_metadata(stream).num_rows)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file}: incomplete, or not a Parquet file: {error}") from None
+        with _reading(file, "incomplete, or not a Parquet file"), file.open() as stream:
+            return int(pq.read_metadata(stream).num_rows)
 
     def _table(self, file: Stored) -> pa.Table:
-        try:
-            with file.open() as stream:
-                reader = pq.ParquetFile(stream)
-                chosen = choose_columns(reader.schema_arrow.names, file)
-                table = reader.read(columns=list(chosen.values()))
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file}: damaged Parquet file: {error}") from None
-        return _named(table, chosen)
+        with _reading(file, "damaged Parquet file"), file.open() as stream:
+            reader = pq.ParquetFile(stream)
+            chosen = choose_columns(reader.schema_arrow.names, file)
+            return _named(reader.read(columns=list(chosen.values())), chosen, file)
 
 
 class ArrowMetadata(_Files):
@@ -121,15 +130,15 @@ class ArrowMetadata(_Files):
         return int(self._read(file).num_rows)
 
     def _read(self, file: Stored) -> pa.Table:
-        try:
-            with file.open() as stream:
-                return pa.ipc.open_file(pa.PythonFile(stream, mode="r")).read_all()
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file}: incomplete, or not an Arrow file: {error}") from None
+        with _reading(file, "incomplete, or not an Arrow file"), file.open() as stream:
+            table = pa.ipc.open_file(pa.PythonFile(stream, mode="r")).read_all()
+            table.validate(full=True)  # its buffers are taken as they lie in the file
+            return table
 
     def _table(self, file: Stored) -> pa.Table:
         table = self._read(file)
-        return _named(table, choose_columns(table.column_names, file))
+        with _reading(file, "damaged Arrow file"):
+            return _named(table, choose_columns(table.column_names, file), file)
 
 
 class Hdf5Metadata(Metadata):
@@ -144,7 +153,8 @@ class Hdf5Metadata(Metadata):
     def __init__(self, file: Stored, positions: NDArray[np.int64] | None = None) -> None:
         self.files = [file]
         self._positions = positions
-        with file.open() as stream, open_hdf5(stream, file) as hdf5:
+        damaged = _reading(file, "damaged HDF5 file")
+        with damaged, file.open() as stream, open_hdf5(stream, file) as hdf5:
             if "dataset" not in hdf5:
                 raise DataError(f"{file}: no group 'dataset'; it has {', '.join(hdf5)}.")
             self._columns = choose_columns(list(hdf5["dataset"]), file)
@@ -159,15 +169,14 @@ class Hdf5Metadata(Metadata):
         back = np.argsort(order)
         if positions[order[0]] < 0 or positions[order[-1]] >= self.rows:
             raise DataError(f"{self.files[0]}: its order names rows that it does not have.")
-        try:
-            with self.files[0].open() as stream, open_hdf5(stream, self.files[0]) as hdf5:
-                group = hdf5["dataset"]
-                columns = {
-                    name: pa.array(_texts(group[column], positions[order]), pa.string())
-                    for name, column in self._columns.items()
-                }
-        except OSError as error:
-            raise DataError(f"{self.files[0]}: damaged HDF5 file: {error}") from None
+        file = self.files[0]
+        damaged = _reading(file, "damaged HDF5 file")
+        with damaged, file.open() as stream, open_hdf5(stream, file) as hdf5:
+            group = hdf5["dataset"]
+            columns = {
+                name: pa.array(_texts(group[column], positions[order]), pa.string())
+                for name, column in self._columns.items()
+            }
         return pa.table(columns).take(back)
 
 
@@ -187,8 +196,36 @@ def _texts(column: Any, positions: NDArray[np.int64]) -> list[str]:
     return found
 
 
-def _named(table: pa.Table, chosen: dict[str, str]) -> pa.Table:
-    return pa.table({name: table[column].cast(pa.string()) for name, column in chosen.items()})
+def _named(table: pa.Table, chosen: dict[str, str], source: Stored) -> pa.Table:
+    return pa.table({name: _strings(table, column, source) for name, column in chosen.items()})
+
+
+def _strings(table: pa.Table, column: str, source: Stored) -> pa.ChunkedArray:
+    """Return a column as texts.
+
+    Raises:
+        DataError: There are two of that name, or its values are no texts.
+    """
+    if table.column_names.count(column) != 1:
+        raise DataError(f"{source}: two columns {column!r}; which one counts?")
+    values = table[column]
+    # Bytes that are not UTF-8 are no reason to refuse a pool: a run replaces them.
+    of_bytes = pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)
+    try:
+        return values.cast(pa.string(), safe=not of_bytes)
+    except pa.ArrowException:
+        raise DataError(f"{source}: no texts in the column {column!r}: {values.type}.") from None
+
+
+@contextmanager
+def _reading(file: Stored, fault: str) -> Iterator[None]:
+    """Turn what a damaged file makes other libraries raise into one line that names it."""
+    try:
+        yield
+    except LaionEOError:
+        raise
+    except parse_errors() as error:
+        raise DataError(f"{file}: {fault}: {reason_of(error)}") from None
 
 
 def open_metadata(folder: Folder) -> Metadata:

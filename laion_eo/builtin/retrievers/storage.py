@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Annotated, Any, cast
 
 from pydantic import AfterValidator, ValidationInfo
 
 from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
+from laion_eo.redaction import without_login
 
 
 def _absolute(location: str, info: ValidationInfo) -> str:
@@ -23,6 +25,11 @@ def _absolute(location: str, info: ValidationInfo) -> str:
 
 Location = Annotated[str, AfterValidator(_absolute)]
 """A path or an fsspec URL in a run file; relative paths start at the run file's folder."""
+
+MAX_ROWS = 1 << 40
+"""Rows of a file: more than any pool has, and the sum of many such files is still an int64."""
+LONGEST_REASON = 300
+"""Characters of another library's message that are repeated."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,9 @@ class Stored:
     version: str
 
     def __str__(self) -> str:
-        return str(self.filesystem.unstrip_protocol(self.path)).removeprefix("file://")
+        return without_login(str(self.filesystem.unstrip_protocol(self.path))).removeprefix(
+            "file://"
+        )
 
     @property
     def name(self) -> str:
@@ -63,6 +72,54 @@ class Stored:
         """Open for reading."""
         return cast("IO[bytes]", self.filesystem.open(self.path, "rb"))
 
+    def read(self, limit: int) -> bytes:
+        """Return the content.
+
+        Args:
+            limit: Bytes; a larger file is refused.
+
+        Raises:
+            DataError: It is larger, or cannot be read.
+        """
+        if self.size > limit:
+            raise DataError(f"{self}: {self.size:,} bytes, more than the {limit:,} that are read.")
+        try:
+            with self.open() as stream:
+                return stream.read(limit)
+        except _read_errors() as error:
+            raise DataError(f"{self}: cannot be read: {reason_of(error)}") from None
+
+
+def _read_errors() -> tuple[type[Exception], ...]:
+    """Return what reading may raise, from a disk or from a server."""
+    import aiohttp  # fsspec lets its errors through
+
+    return (OSError, aiohttp.ClientError)
+
+
+def parse_errors() -> tuple[type[Exception], ...]:
+    """Return what may be raised by reading a damaged file, or one that a server withholds.
+
+    numpy, pyarrow, h5py and zipfile say in many ways that bytes are not of their format: by sizes
+    that no memory has, by types that have no such attribute, by headers that no parser reads.
+    """
+    import tokenize
+    import zipfile
+    import zlib
+
+    import pyarrow as pa
+
+    formats = (zipfile.BadZipFile, zlib.error, pa.ArrowException, tokenize.TokenError, SyntaxError)
+    values = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError)
+    limits = (MemoryError, RuntimeError)  # also NotImplementedError and RecursionError
+    return (*_read_errors(), *formats, *values, *limits)
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an exception of another library says, in one line of a readable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
+
 
 class Folder:
     """A folder, listed once.
@@ -82,7 +139,9 @@ class Folder:
             self._filesystem, self._path = fsspec.core.url_to_fs(location)
             self._files = self._filesystem.find(self._path, detail=True)
         except (ValueError, ImportError, OSError) as error:
-            raise DataError(f"{location}: cannot be listed: {error}") from None
+            raise DataError(
+                f"{without_login(location)}: cannot be listed: {reason_of(error)}"
+            ) from None
 
     def files(
         self, folder: str = "", suffixes: Iterable[str] = (), deep: bool = False
@@ -94,7 +153,7 @@ class Folder:
             suffixes: Extensions wanted, with their dots; all by default.
             deep: Whether files further down are included.
         """
-        prefix = self._path.rstrip("/") + "/" + (folder + "/" if folder else "")
+        prefix = self._prefix + (folder + "/" if folder else "")
         wanted = tuple(suffixes)
         return [
             self._stored(path)
@@ -106,12 +165,39 @@ class Folder:
 
     def _stored(self, path: str) -> Stored:
         info = self._files[path]
+        # A link is "other" as well; a pipe would be waited for without end.
+        if info.get("type") == "other" and self.path is not None and not Path(path).is_file():
+            raise DataError(f"{path}: neither a file nor a folder.")
         if info.get("size") is None:  # a listing over HTTP has names only
             try:
                 self._files[path] = info = {**info, **self._filesystem.info(path)}
             except OSError as error:
-                raise DataError(f"{path}: cannot be read: {error}") from None
+                raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
         return Stored(self._filesystem, path, int(info.get("size") or 0), _version(info))
+
+    @property
+    def path(self) -> Path | None:
+        """The folder on this machine; ``None`` if it is elsewhere."""
+        from fsspec.implementations.local import LocalFileSystem
+
+        return Path(self._path) if isinstance(self._filesystem, LocalFileSystem) else None
+
+    @property
+    def paths(self) -> set[str]:
+        """The paths below the folder of all files, however deep."""
+        return {path.removeprefix(self._prefix) for path in self._files}
+
+    def at(self, path: str) -> Stored:
+        """Return the file at a path below the folder, one of :attr:`paths`."""
+        return self._stored(self._prefix + path)
+
+    def paths_of(self, files: Iterable[Stored]) -> list[str]:
+        """Return the paths of files below the folder; those elsewhere keep theirs."""
+        return [file.path.removeprefix(self._prefix) for file in files]
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self._path.rstrip('/')}/"
 
     def has_folder(self, name: str) -> bool:
         """Tell whether there is a subfolder of that name; it may be empty."""
@@ -119,7 +205,7 @@ class Folder:
 
     def file(self, name: str) -> Stored | None:
         """Return one file of the folder itself; ``None`` if there is no such file."""
-        return next((file for file in self.files() if file.name == name), None)
+        return self.at(name) if self._prefix + name in self._files else None
 
 
 def _version(info: dict[str, Any]) -> str:
@@ -145,4 +231,5 @@ def open_hdf5(stream: IO[bytes], source: Stored) -> Any:
     try:
         return h5py.File(stream, "r")
     except OSError as error:
-        raise DataError(f"{source}: incomplete, or not an HDF5 file: {error}") from None
+        fault = reason_of(error)
+        raise DataError(f"{source}: incomplete, or not an HDF5 file: {fault}") from None

@@ -14,6 +14,7 @@ from laion_eo.errors import DataError
 from laion_eo.file_record import FileRecord, digest_of, fault_of
 from laion_eo.integrity.findings import Findings
 from laion_eo.integrity.tables import shortened
+from laion_eo.pipeline.history import HISTORY, History
 from laion_eo.pipeline.manifest import MANIFEST, Manifest, StageRecord
 from laion_eo.pipeline.records import PROGRESS, SEAL, Records
 from laion_eo.pipeline.run_dir import RUN_FILE
@@ -68,6 +69,7 @@ def check_records(findings: Findings) -> Recorded:
         else:
             missing.append(name)
     _check_seal(findings, records, found, missing)
+    _check_history(findings, found)
     _check_extra_records(findings, records, found)
     _check_chain(findings, found)
     for record in found.records.values():
@@ -97,8 +99,10 @@ def _check_seal(findings: Findings, records: Records, found: Recorded, missing: 
         findings.fault(path, "it is not as it was written" if there else gone)
         return
     findings.checked(path.stat().st_size)
-    if sorted(file.path for file in seal.files) != sorted((MANIFEST, RUN_FILE)):
-        findings.fault(path, f"it does not vouch for {MANIFEST} and {RUN_FILE}")
+    history = f"{RECORDS}/{HISTORY}"
+    wanted = {MANIFEST, RUN_FILE, *([history] if (findings.root / history).exists() else [])}
+    if lacking := wanted - {file.path for file in seal.files}:
+        findings.fault(path, f"it does not vouch for {min(lacking)}")
     for file in seal.files:
         check_file(findings, file)
     if not findings.is_faulty(MANIFEST):
@@ -145,9 +149,22 @@ def _without_null(value: object) -> object:
     return [_without_null(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def _check_history(findings: Findings, found: Recorded) -> None:
+    """See that each line of the history is whole, and that the manifest tells the same."""
+    path = findings.root / RECORDS / HISTORY
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        findings.fault(path, "it is a link, or no file")
+        return
+    history = History(path)
+    if history.damaged and not findings.is_faulty(f"{RECORDS}/{HISTORY}"):
+        findings.fault(path, f"{history.damaged:,} of its lines are not as they were written")
+    if found.manifest and found.manifest.history != history.sessions:
+        findings.fault(MANIFEST, f"its history is not that of {RECORDS}/{HISTORY}")
+
+
 def _check_extra_records(findings: Findings, records: Records, found: Recorded) -> None:
     """Look at what else lies beside the records: the journals of steps in work, or strangers."""
-    ours = {f"{name}.json" for name in (*NAMES, SEAL)}
+    ours = {f"{name}.json" for name in (*NAMES, SEAL)} | {HISTORY}
     journals = {path.name: path for name in NAMES for path in records.progress_paths(name)}
     if records.folder.is_symlink():
         findings.fault(records.folder, "it is a link")

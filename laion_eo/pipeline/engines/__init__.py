@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from laion_eo.config import EngineOptions
 from laion_eo.pipeline.engines.local import Engine, LocalEngine
+from laion_eo.references import filled
 
 __all__ = ["Engine", "LocalEngine", "make_engine"]
 
@@ -18,4 +19,5 @@ def make_engine(options: EngineOptions) -> Engine:
         return LocalEngine()
     from laion_eo.pipeline.engines.ray import RayEngine
 
-    return RayEngine(options.address, options.workers, options.cpus_per_worker)
+    address = options.address and filled(options.address)
+    return RayEngine(address, options.workers, options.cpus_per_worker)

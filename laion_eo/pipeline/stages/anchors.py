@@ -14,6 +14,7 @@ from laion_eo.errors import DataError
 from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer
 from laion_eo.kinds.contract import check_anchor, check_embeddings, check_pictures
 from laion_eo.pipeline.stages.base import StreamStage
+from laion_eo.redaction import redacted
 from laion_eo.schema import ANCHORS
 from laion_eo.types import Anchor, Embeddings, Picture, SkippedAnchor
 
@@ -60,7 +61,9 @@ class Anchors(StreamStage):
         texts: dict[int, str] = {}
         for source, sample in enumerate(batch, first):
             if isinstance(sample, SkippedAnchor):
-                rows.append({"source": source, "anchor_id": sample.id, "skipped": sample.reason})
+                rows.append(
+                    {"source": source, "anchor_id": sample.id, "skipped": redacted(sample.reason)}
+                )
             elif sample.text is not None:
                 texts[len(rows)] = sample.text
                 rows.append(_row(sample, source, 0))

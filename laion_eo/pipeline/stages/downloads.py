@@ -23,6 +23,7 @@ from laion_eo.pipeline.stages.base import Rows, StreamStage, row_ranges
 from laion_eo.pipeline.stages.image_writer import ImageWriter
 from laion_eo.pipeline.stages.stored_images import StoredImages
 from laion_eo.pipeline.workbench import identity
+from laion_eo.redaction import redacted
 from laion_eo.schema import DOWNLOADS
 from laion_eo.types import Download, DownloadStatus
 
@@ -177,6 +178,7 @@ class Downloads(StreamStage):
 def _row(download: Download) -> Row:
     row: Row = {field: getattr(download, field) for field in _FIELDS}
     row |= {"status": download.status.value, "filename": None, "bytes": None}
+    row["reason"] = redacted(download.reason)
     if download.status.has_image and download.content is not None:
         name = str(download.format)
         filename = f"{download.sha256}.{EXTENSIONS.get(name, name.lower())}"

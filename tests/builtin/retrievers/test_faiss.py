@@ -46,7 +46,7 @@ def test_a_flat_index_is_exact(tmp_path: Path) -> None:
     mine = retriever(folder)
     found = mine.search(QUERIES, 10)
     np.testing.assert_array_equal(found.ids, exact(folder, 10))
-    assert mine.facts() == {"recall_at_k": 1.0, "recall_sample": 20}
+    assert mine.facts() == {"vouched": False, "recall_at_k": 1.0, "recall_sample": 20}
     assert mine.lookup(found.ids[0, :2])["url"].to_pylist() == [
         f"http://pool/{row}" for row in found.ids[0, :2]
     ]
@@ -191,7 +191,7 @@ def test_texts_are_not_compared_with_the_vectors_of_images(tmp_path: Path) -> No
     (folder / "image.index").rename(folder / "text.index")
     mine = retriever(folder, modality="text")
     assert (mine.search(QUERIES, 3).ids >= 0).all()
-    assert mine.facts() == {}
+    assert mine.facts() == {"vouched": False}
 
 
 def test_other_metadata_is_another_pool(tmp_path: Path) -> None:

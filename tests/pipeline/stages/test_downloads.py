@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from fakes.hostile_files import animation
+from fakes.hostile_files import animation, encoded, photo
 from kept import unfinish
 
 from laion_eo.errors import RunError
@@ -20,9 +21,15 @@ from laion_eo.testing import colours, serve_folder
 from laion_eo.testing.web import RED, picture
 from laion_eo.types import JSON, Download, DownloadStatus
 
+PNG = encoded(photo(0, (48, 48)), "PNG")
+PICTURE: dict[str, JSON] = {
+    "content": PNG, "sha256": hashlib.sha256(PNG).hexdigest(), "format": "PNG",
+    "width": 48, "height": 48,
+}  # fmt: skip
+
 
 class Scripted(Downloader):
-    """Hands out what the test says, and notes what it was asked for."""
+    """Hands out one picture and what the test says, and notes what it was asked for."""
 
     name = "scripted"
     summary = "for this test"
@@ -35,7 +42,9 @@ class Scripted(Downloader):
         for number, url in enumerate(reversed(urls)):  # any order will do
             if number == self.breaks_after:
                 raise RunError("the network is gone")
-            yield Download(url, DownloadStatus.HTTP_ERROR, "HTTP 404", 404)
+            first = number == 0 and len(self.asked) == 1
+            gone = Download(url, DownloadStatus.HTTP_ERROR, "HTTP 404", 404)
+            yield Download(url, DownloadStatus.OK, **PICTURE) if first else gone
         yield from self.extra
 
 
@@ -54,7 +63,7 @@ def scripted() -> Registry:
 def test_a_broken_run_asks_only_for_what_it_has_not_heard_of(
     run_data: dict[str, JSON], scripted: Registry, tmp_path: Path
 ) -> None:
-    run_data["downloader"] = {"use": "scripted"}
+    run_data |= {"downloader": {"use": "scripted"}, "filters": []}
     Scripted.breaks_after = 20
     with pytest.raises(RunError, match="network is gone"):
         run(run_data, tmp_path / "run", registry=scripted)

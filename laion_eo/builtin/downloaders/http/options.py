@@ -6,15 +6,15 @@ import re
 import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from laion_eo import version
 from laion_eo.addresses import host_address, written_host
 from laion_eo.component import ComponentConfig
 from laion_eo.config import UNQUOTED, RunPath, Secret
 from laion_eo.contact import check_contact
 from laion_eo.images import MAX_PIXELS
-from laion_eo.version import __version__
 
 PURPOSE = "collects image-text pairs"
 """What is said of a run that does not say what it is for."""
@@ -55,10 +55,12 @@ class HttpOptions(ComponentConfig):
             fetched, content with one is not kept. An empty file blocks nothing.
         proxy: An http proxy that every request goes through but those to ``allow_hosts``:
             ``http://host:port``, or ``{env = "HTTPS_PROXY"}``, which may hold a name and a
-            password. The proxy resolves the names then, so that it must keep private addresses
-            out itself: see docs/politeness.md. HTTP_PROXY and HTTPS_PROXY alone do nothing.
+            password, or ``http://name:{env=PASSWORD}@host:port``. The proxy resolves the names
+            then, so that it must keep private addresses out itself: see docs/politeness.md.
+            HTTP_PROXY and HTTPS_PROXY alone do nothing.
         user_agent: Who asks, and why: it begins with our name in robots.txt. ``{purpose}`` is
-            what the run is for, ``{contact}`` the contact, which is appended where it is missing.
+            what the run is for, ``{version}`` laion-eo's, ``{contact}`` the contact, which is
+            appended where it is missing.
         contact: Where the owner of a site can reach whoever runs this: an e-mail address or an
             http(s) URL. Needed once a URL leaves this machine: without it here, the environment's
             LAION_EO_CONTACT counts, or the one in the user's configuration file.
@@ -88,9 +90,11 @@ class HttpOptions(ComponentConfig):
     ca_file: RunPath | None = None
     allow_list: RunPath | None = None
     block_list: RunPath | None = None
-    proxy: Annotated[Secret | str | None, AfterValidator(lambda value: _check_proxy(value))] = None
+    proxy: Annotated[
+        Secret | str | None, AfterValidator(lambda value, info: _check_proxy(value, info))
+    ] = None
     user_agent: str = Field(
-        default=f"laion-eo/{__version__} ({{purpose}}; +{{contact}})",
+        default="laion-eo/{version} ({purpose}; +{contact})",
         pattern=r"^[A-Za-z_-][ -~]*$",
     )
     contact: Contact = ""
@@ -117,9 +121,16 @@ class HttpOptions(ComponentConfig):
             text += " (+{contact})"
         elif not contact:
             text = text.replace("; +{contact}", "")
-        values = {"{purpose}": in_header(purpose) or PURPOSE, "{contact}": contact}
+        values = {
+            "{purpose}": in_header(purpose) or PURPOSE,
+            "{contact}": contact,
+            # Filled in here, not in the default: an upgrade would fetch all images again.
+            "{version}": version.__version__,
+        }
         # In one go: what is filled in is not filled in again.
-        return re.sub(r"\{purpose\}|\{contact\}", lambda found: values[found[0]], text).strip()
+        return re.sub(
+            r"\{(?:purpose|contact|version)\}", lambda found: values[found[0]], text
+        ).strip()
 
     @property
     def token(self) -> str:
@@ -139,11 +150,12 @@ def in_header(text: str) -> str:
     return " ".join(re.sub(r"[^!-~]|[()\\<>\"{};]", " ", plain).split())[:MAX_PURPOSE].strip()
 
 
-def _check_proxy(value: Secret | str | None) -> Secret | str | None:
+def _check_proxy(value: Secret | str | None, info: ValidationInfo) -> Secret | str | None:
     if not isinstance(value, str):
         return value
+    secrets = (info.context or {}).get("secret", ())
     try:
-        return check_proxy(value, secret=False)
+        return check_proxy(value, secret=info.field_name in secrets)
     except ValueError as error:
         # Not an ordinary error, which quotes what was written: there may be a password in it.
         raise PydanticCustomError(UNQUOTED, "{reason}", {"reason": str(error)}) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
@@ -17,8 +17,8 @@ from laion_eo.builtin.retrievers.exact_scan.products import Device
 from laion_eo.builtin.retrievers.exact_scan.scan import Counts, Piece, Scanner, batches, unit
 from laion_eo.builtin.retrievers.exact_scan.topk import MAX_ROWS
 from laion_eo.builtin.retrievers.metadata import EMPTY
-from laion_eo.builtin.retrievers.pool_record import PoolRecord, read_record
-from laion_eo.builtin.retrievers.storage import Location
+from laion_eo.builtin.retrievers.storage import Location, Stored
+from laion_eo.builtin.retrievers.vouching import Vouched
 from laion_eo.component import require_packages
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.kinds import (
@@ -68,9 +68,11 @@ class ExactScan(ShardedRetriever):
         device: Device = "auto"
 
     config: Config
+    _given: Vouched | None = None
 
     @cached_property
     def _pool(self) -> Pool:
+        self._check_files(())  # an incomplete pool is called so, whatever its files hold
         return Pool(find_layout(self.config.pool, self.config.metadata), self.config.key)
 
     @cached_property
@@ -86,32 +88,49 @@ class ExactScan(ShardedRetriever):
         return PoolSize(self._pool.rows, self._pool.bytes)
 
     @cached_property
-    def _record(self) -> PoolRecord:
-        return read_record(storage.Folder(self.config.pool))
+    def _vouched(self) -> list[Vouched]:
+        """The pool as its record has it, and the folder of the metadata if that is another."""
+        elsewhere = [Vouched(self.config.metadata)] if self.config.metadata else []
+        return [self._given or Vouched(self.config.pool), *elsewhere]
+
+    def take_over(self, vouched: Vouched) -> None:
+        """Take over what was compared of the same pool, before this retriever is used.
+
+        Args:
+            vouched: Its files are not read again to be compared.
+        """
+        self._given = vouched
 
     def check(self) -> None:
-        """Open the pool: its files, their headers and its metadata.
+        """Compare the pool with its record, and open it: its files, their headers, its metadata.
 
         Raises:
-            DataError: It is not a pool, or damaged, or needs a package that is not installed.
+            DataError: It is not a pool, or damaged or incomplete, or not what its record says, or
+                needs a package that is not installed.
             ConfigError: ``device`` is ``cuda``, and torch is not installed.
         """
         if self.config.device == "cuda":
             require_packages(f"{self.name} on a GPU", ["torch"], "laion-eo[clip]")
+        for vouched in self._vouched:
+            vouched.check()
         _ = self._pool
 
     def pool_model(self) -> PoolModel:
         """Return the model that ``index.json`` names, and the dimension of the vectors."""
         dims = [reader.dim for reader in self._pool.readers if reader.rows]
-        return self._record.model_of(dims[0] if dims else None)
+        return self._vouched[0].about.model_of(dims[0] if dims else None)
 
     def before_re_laion(self) -> bool:
         """Tell whether the run file or the pool's ``index.json`` marks the pool so."""
-        return super().before_re_laion() or self._record.before_re_laion
+        return super().before_re_laion() or self._vouched[0].about.before_re_laion
 
     def facts(self) -> dict[str, JSON]:
-        """Return the counts, and the share of pairs that was proven to be outside the top k."""
-        return dict(self._counts.facts()) if self._counts.pairs else {}
+        """Return whether a record vouches for the pool, and the counts of a search.
+
+        The counts have the share of pairs that was proven to be outside the top k.
+        """
+        vouched = self.config.metadata is None and self._vouched[0].vouched
+        return {"vouched": vouched, **(self._counts.facts() if self._counts.pairs else {})}
 
     def take_counts(self) -> dict[str, int]:
         """Return the pairs counted since the last call, and reset the counts."""
@@ -144,6 +163,7 @@ class ExactScan(ShardedRetriever):
         self._pool.check_dim(queries.shape[1])
         if not len(queries):
             return no_neighbors(0, k)
+        self._check_files(self._pool.files_of(*self._rows_of(shard)))
         parts = [
             self._search(queries[part], k, shard, floor[part]) for part in batches(len(queries), k)
         ]
@@ -169,10 +189,18 @@ class ExactScan(ShardedRetriever):
             scanner.close()
         return best
 
+    def _rows_of(self, shard: int) -> tuple[int, int]:
+        start = shard * self.config.shard_rows
+        return start, min(start + self.config.shard_rows, self._pool.rows)
+
+    def _check_files(self, files: Sequence[Stored]) -> None:
+        """Compare files with their records, unless :meth:`check` did in this process."""
+        for vouched in self._vouched:
+            vouched.check_files(vouched.folder.paths_of(files))
+
     def _pieces(self, shard: int, dim: int) -> Iterator[Piece]:
         """Yield the pieces of a shard; while one is compared, the next one is read."""
-        start = shard * self.config.shard_rows
-        stop = min(start + self.config.shard_rows, self._pool.rows)
+        start, stop = self._rows_of(shard)
         itemsize = 4 if self.config.normalize else self._pool.itemsize
         each = (self.config.memory_mb << 20) // PIECES_IN_MEMORY // (itemsize * max(dim, 1))
         pieces = self._pool.pieces(start, stop, min(MAX_ROWS, max(1, each)))
@@ -195,4 +223,5 @@ class ExactScan(ShardedRetriever):
             return EMPTY
         if self._pool.metadata is None:
             raise DataError(f"{self.config.pool}: no metadata; name its folder with `metadata`.")
+        self._check_files(self._pool.metadata.files)
         return self._pool.metadata.take(ids)

@@ -116,6 +116,11 @@ class Pool:
         """Return every file of the pool."""
         return [*self._layout.vectors, *(self.metadata.files if self.metadata else ())]
 
+    def files_of(self, start: int, stop: int) -> list[Stored]:
+        """Return the files that hold the vectors of some rows."""
+        bounds = zip(self.starts[:-1], self.starts[1:], self._layout.vectors, strict=True)
+        return [file for first, last, file in bounds if first < stop and start < last]
+
     def _describe(self) -> Metadata | None:
         """Open the metadata, and check that they have as many rows as the vectors."""
         if self._layout.beside:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import io
 import threading
+import warnings
 import zipfile
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, ClassVar
@@ -19,19 +19,11 @@ import pyarrow.parquet as pq
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from laion_eo.builtin.retrievers.storage import Stored, open_hdf5
+from laion_eo.builtin.retrievers.storage import MAX_ROWS, Stored, open_hdf5, parse_errors, reason_of
 from laion_eo.columns import ALIASES, find_column
 from laion_eo.errors import DataError
 
 Vectors = NDArray[np.floating]
-
-
-def _faults() -> tuple[type[Exception], ...]:
-    """Return what may be raised by reading a damaged file, or one that a server withholds."""
-    import aiohttp  # fsspec lets its errors through
-
-    archives = (zipfile.BadZipFile, zlib.error, pa.ArrowException)
-    return (OSError, ValueError, EOFError, KeyError, aiohttp.ClientError, *archives)
 
 
 class Reader(ABC):
@@ -57,8 +49,9 @@ class Reader(ABC):
             self._open()
         except DataError:
             raise
-        except _faults() as e:
-            raise DataError(f"{source}: incomplete, or not a {self.kind} file: {e}") from None
+        except parse_errors() as error:
+            fault = f"incomplete, or not a {self.kind} file: {reason_of(error)}"
+            raise DataError(f"{source}: {fault}") from None
 
     @abstractmethod
     def _open(self) -> None:
@@ -76,15 +69,21 @@ class Reader(ABC):
         """
         try:
             yield from self._read(start, stop, step)
-        except _faults() as e:
-            raise DataError(f"{self.source}: damaged {self.kind} file: {e}") from None
+        except DataError:
+            raise
+        except parse_errors() as error:
+            fault = f"damaged {self.kind} file: {reason_of(error)}"
+            raise DataError(f"{self.source}: {fault}") from None
 
     def _shape(self, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
         if len(shape) != 2 or not np.issubdtype(dtype, np.floating):
             raise DataError(
                 f"{self.source}: floats (rows, dim) expected, got {dtype} {tuple(shape)}."
             )
-        self.rows, self.dim, self.itemsize = int(shape[0]), int(shape[1]), dtype.itemsize
+        rows, dim = map(int, shape)
+        if not (0 <= rows <= MAX_ROWS and 0 <= dim <= MAX_ROWS) or (rows and not dim):
+            raise DataError(f"{self.source}: {rows} vectors of length {dim}.")
+        self.rows, self.dim, self.itemsize = rows, dim, dtype.itemsize
 
     def _choose(self, names: Sequence[str], what: str) -> str:
         """Return the array to read: the one that the option `key` names, or a known one."""
@@ -115,7 +114,8 @@ def _npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     header = io.BytesIO(length + stream.read(size))
     # The files of a pool are opened by several threads, but Python 3.11 raises SystemError where
     # two of them build a syntax tree at the same time, as numpy does of a header (gh-106905).
-    with _PARSING:
+    with _PARSING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy's, of headers that Python 2 wrote
         shape, fortran, dtype = parsers[version](header)
     if fortran and len(shape) == 2 and min(shape) > 1:
         raise ValueError("columns first (Fortran order); save it with rows first")
@@ -168,7 +168,11 @@ class Npz(Reader):
             self._name = self._choose(names, "array") + ".npy"
             with archive.open(self._name) as member:
                 shape, self._dtype = _npy_header(member)
+                data = member.tell()
+            there = archive.getinfo(self._name).file_size - data
         self._shape(shape, self._dtype)
+        if there < (wanted := self.rows * self.dim * self.itemsize):
+            raise EOFError(f"{there} bytes where its header promises {wanted}")
 
     def _read(self, start: int, stop: int, step: int) -> Iterator[Vectors]:
         with (

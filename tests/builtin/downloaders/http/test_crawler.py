@@ -127,6 +127,15 @@ def test_the_run_file_counts_first_then_the_environment_then_what_was_kept(
         )
 
 
+def test_an_upgrade_changes_the_header_but_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options enter the fingerprint of the downloads: all would be fetched again."""
+    before = HttpOptions().model_dump()
+    monkeypatch.setattr("laion_eo.version.__version__", "7.0")
+    assert HttpOptions().model_dump() == before
+    assert __version__ not in str(before)
+    assert HttpOptions().agent == "laion-eo/7.0 (collects image-text pairs)"
+
+
 def test_nothing_is_said_of_the_run_that_it_does_not_say_itself() -> None:
     assert DatasetOptions().purpose == ""
     assert DatasetOptions(config="ver-1").purpose == "collects image-text pairs: ver-1"
@@ -247,6 +256,19 @@ def test_the_proxy_of_the_environment_is_taken_where_the_run_file_names_it(
     assert one.facts()["proxy"] == f"127.0.0.1:{proxy.port}"
     assert "secret" not in str(one.facts()) + str(one.config.model_dump(mode="json"))
     assert not any("proxy-authorization" in head.lower() for head in web.heads)
+
+
+def test_a_password_of_the_proxy_is_referred_to(web: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_proxy(web.port) as proxy:
+        monkeypatch.setenv("PROXY_PASSWORD", "top@secret")
+        table = {"proxy": f"http://who:{{env=PROXY_PASSWORD}}@127.0.0.1:{proxy.port}"}
+        config = HttpDownloader.Config.read(table | {"contact": MAIL}, "run")
+        one = HttpDownloader(config, Context())
+        [got] = one.download([f"{WEB}/a.jpg"])
+    assert got.status is DownloadStatus.OK
+    assert set(proxy.auth) == {f"Basic {b64encode(b'who:top@secret').decode()}"}
+    assert config.model_dump()["proxy"] == table["proxy"]
+    assert "secret" not in str(one.facts())
 
 
 @pytest.mark.parametrize(
