@@ -10,19 +10,18 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from fakes.hub_state import LoopbackHub
-from huggingface_hub import snapshot_download
 from integrity.alterations import OF_A_DATASET, OF_A_RUN, Alteration
-from integrity.altering import text
+from integrity.altering import put, text
 from integrity.clean_runs import CLEAN_RUNS, Stop, go
 from integrity.conftest import Rerun
 from integrity.resealed import RESEALED
 
-from laion_eo import release, verify
+from laion_eo import verify
 from laion_eo.config import DatasetOptions
 from laion_eo.dataset.card import render_card
 from laion_eo.dataset.tree import write_tree
 from laion_eo.errors import ConfigError, LaionEOError, RunError
+from laion_eo.hub.cards import extend_section, load_from, merge_cards
 from laion_eo.pipeline.manifest import Manifest
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.types import JSON
@@ -214,27 +213,46 @@ def test_a_table_in_a_section_of_a_plugin_is_its_own(tiny_run: Path, tmp_path: P
     assert verify(tmp_path / "tree").faults == ()
 
 
+def repository(folder: Path, *datasets: Path) -> Path:
+    """Lay out what releases of some datasets to one repository leave there."""
+    card = ""
+    for dataset in datasets:
+        shutil.copytree(dataset, folder, dirs_exist_ok=True)
+        (config,) = (path.name for path in dataset.iterdir() if path.is_dir())
+        new = load_from((dataset / "README.md").read_text("utf-8"), "org/fields")
+        card = merge_cards(extend_section(new, config, "### Figures"), card, config)
+        put(folder, f"figures/{config}/map.png")
+    (folder / "README.md").write_text(card, "utf-8")
+    put(folder, ".gitattributes")
+    put(folder, ".cache/huggingface/download/x.lock")
+    return folder
+
+
 def test_a_repository_of_the_hub(
-    hub: LoopbackHub,
-    tiny_run: Path,
-    altered: Path,
-    rerun_as: Callable[[Path, str], None],
-    tmp_path: Path,
+    tiny_run: Path, altered: Path, rerun_as: Callable[[Path, str], None], tmp_path: Path
 ) -> None:
-    release(tiny_run, "org/fields", tag="v1")
     rerun_as(altered, "ver-1")
-    release(altered, "org/fields")
-    folder = Path(
-        snapshot_download("org/fields", repo_type="dataset", local_dir=tmp_path / "local")
-    )
+    folder = repository(tmp_path / "repository", tiny_run / "dataset", altered / "dataset")
     found = verify(folder)
     assert (found.kind, found.faults) == ("dataset", ())
-    assert verify(snapshot_download("org/fields", repo_type="dataset")).faults == ()
-    shard = folder / "ver-1/train-00000-of-00001.parquet"
-    shard.write_bytes(shard.read_bytes()[:-1])
-    (folder / "secrets.env").write_text("x")
-    where = {fault.where for fault in verify(folder).faults}
-    assert {"ver-1/train-00000-of-00001.parquet", "secrets.env"} <= where
+    assert len(found.notes) == 4
+    shard = "ver-1/train-00000-of-00001.parquet"
+    (folder / shard).write_bytes((folder / shard).read_bytes()[:-1])
+    put(folder, "secrets.env")
+    assert {shard, "secrets.env"} <= {fault.where for fault in verify(folder).faults}
+
+
+def test_a_snapshot_in_the_cache_of_the_hub(tiny_run: Path, tmp_path: Path) -> None:
+    """Its files are links to blobs, which is how the Hub's client keeps them."""
+    home = tmp_path / "datasets--org--fields"
+    snapshot = repository(home / "snapshots" / ("0" * 40), tiny_run / "dataset")
+    (home / "blobs").mkdir()
+    for place, path in enumerate(sorted(p for p in snapshot.rglob("*") if p.is_file())):
+        path.rename(home / "blobs" / str(place))
+        path.symlink_to(home / "blobs" / str(place))
+    assert verify(snapshot).faults == ()
+    (snapshot / "passwd").symlink_to("/etc/passwd")
+    assert [fault.where for fault in verify(snapshot).faults] == ["passwd"]
 
 
 @pytest.mark.parametrize("name", ["nothing", "file", "empty", "above"])
@@ -322,3 +340,15 @@ def test_from_inside(altered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_foreign_records_are_faults(name: str, content: bytes, altered: Path) -> None:
     (altered / name).write_bytes(content)
     assert any(fault.where == name for fault in verify(altered).faults)
+
+
+def test_a_pool(tiny_data: dict[str, JSON], tmp_path: Path) -> None:
+    pytest.importorskip("laion_eo.pools.checking")
+    pool = shutil.copytree(tiny_data["retriever"]["pool"], tmp_path / "pool")
+    found = verify(pool)
+    assert (found.kind, found.faults) == ("pool", ())
+    assert found.checked.bytes == sum(len(content) for content in files(pool).values())
+    path = next((pool / "img_emb").glob("*.npy"))
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    (fault,) = verify(pool).faults
+    assert fault.where == path.relative_to(pool).as_posix()
