@@ -25,7 +25,7 @@ from laion_eo.registry import Registry
 from laion_eo.testing import colours
 from laion_eo.testing.web import small_run
 
-pytest_plugins = ["laion_eo.testing.fixtures"]
+pytest_plugins = ["laion_eo.testing.fixtures", "small_runs"]
 
 # The same examples on every run and machine, and no test that fails for being slow.
 settings.register_profile("suite", derandomize=True, max_examples=25, deadline=None)

@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fakes.hub_state import LoopbackHub
 from made import MakeRun, client_env
-
-from laion_eo.integrity.release import release
+from releases import release_made
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = """
@@ -97,4 +96,4 @@ def publish_runs(make_run: MakeRun) -> None:
         ("ver-1", 30, "v1.1.0"),
         ("ver-0", 25, "v2"),
     ):
-        release(make_run(config, rows), "org/laion_eo", config, tag=tag)
+        release_made(make_run(config, rows), "org/laion_eo", config, tag=tag)

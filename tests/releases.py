@@ -7,18 +7,28 @@ from pathlib import Path
 
 from fakes.hub_state import LoopbackHub
 
+from laion_eo.config import validate
 from laion_eo.file_record import record_file
 from laion_eo.hub.cards import CardHead, split_card
-from laion_eo.hub.releasing import Published
-from laion_eo.integrity.release import release
+from laion_eo.hub.releasing import HubPlan, Published, ReleaseOptions, Releaser
+from laion_eo.integrity.release import find_release
 from laion_eo.types import JSON
 
 REPO = "org/laion_eo"
 
 
+def release_made(
+    run: Path, repo: str, config: str | None = None, *, dry_run: bool = False, **options: JSON
+) -> Published | HubPlan:
+    """Release what ``make_run`` made, which is no whole run: ``release`` itself refuses it."""
+    releaser = Releaser(validate(ReleaseOptions, {"repo": repo, **options}, "release"))
+    found = find_release(run, config)
+    return releaser.plan(found) if dry_run else releaser.release(found)
+
+
 def publish(run: Path, **options: JSON) -> Published:
-    """Release a run to ``REPO``."""
-    done = release(run, REPO, **options)
+    """Release what ``make_run`` made to ``REPO``."""
+    done = release_made(run, REPO, **options)
     assert isinstance(done, Published)
     return done
 

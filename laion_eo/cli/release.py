@@ -40,19 +40,22 @@ def command(run: Path, repo: str, config: str | None, dry_run: bool, **options: 
     configurations in the repository stay as they are. Log in first with `hf auth login`, or set
     HF_TOKEN. The same command again, after it was stopped, finishes the release.
 
-    Only files that the manifest names are published, unchanged. A row whose URL is not a public
-    http(s) address, or carries a password or a token, stops the release before the Hub is asked
-    anything, that of a dry run too: see docs/releasing.md.
+    The run is verified first, as by `laion-eo verify`. Only files that the manifest names are
+    published, unchanged. A row whose URL is not a public http(s) address, or carries a password or
+    a token, stops the release before the Hub is asked anything, that of a dry run too: see
+    docs/releasing.md.
 
     \b
       laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --dry-run
       laion-eo release runs/ver-1 --repo ORG/laion_eo --config ver-1 --tag v1.0.0 --public
     """  # noqa: D301 - click wants the backspace itself
+    from laion_eo.cli.output.progress import counting_bytes
     from laion_eo.hub.history import RELEASES
     from laion_eo.hub.releasing import HubPlan
     from laion_eo.integrity.release import release
 
-    done = release(run, repo, config, dry_run=dry_run, **options)
+    with counting_bytes("verify") as progress:
+        done = release(run, repo, config, dry_run=dry_run, progress=progress, **options)
     if isinstance(done, HubPlan):
         _show(done)
         return

@@ -7,12 +7,11 @@ import pytest
 from fakes.hub_state import LoopbackHub
 from huggingface_hub import HfApi
 from made import MakeRun
-from releases import REPO, files, head, publish, record_again
+from releases import REPO, files, head, publish, record_again, release_made
 
 from laion_eo.errors import ConfigError
 from laion_eo.hub.cards import CardHead, split_card
 from laion_eo.hub.releasing import HubPlan
-from laion_eo.integrity.release import release
 
 
 def rows(card: CardHead) -> dict[str, int]:
@@ -74,7 +73,7 @@ def test_tag_is_never_moved(hub: LoopbackHub, make_run: MakeRun) -> None:
     with pytest.raises(ConfigError, match=r"has a release v1 already \(commit \w{40}\) with oth"):
         publish(make_run(rows=21), tag="v1")
     with pytest.raises(ConfigError, match="has a release v1 already"):
-        release(make_run("ver-1"), REPO, tag="v1", dry_run=True)
+        release_made(make_run("ver-1"), REPO, tag="v1", dry_run=True)
     assert hub.repos[REPO].branches["main"] == first.commit
     assert hub.repos[REPO].tags == {"v1": first.commit}
 
@@ -93,7 +92,7 @@ def test_the_same_release_again_changes_nothing(
     assert again == replace(first, already=True)
     assert {method for method, _, _ in hub.requests} <= {"GET", "HEAD"}
     assert len(hub.repos[REPO].history("main")) == 3
-    plan = release(run, REPO, tag=tag, dry_run=True)
+    plan = release_made(run, REPO, tag=tag, dry_run=True)
     assert isinstance(plan, HubPlan)
     assert plan.released == first.url
 
@@ -158,7 +157,7 @@ def test_a_card_that_is_not_text(hub: LoopbackHub, make_run: MakeRun) -> None:
 
 
 def test_dry_run_changes_nothing(hub: LoopbackHub, make_run: MakeRun) -> None:
-    plan = release(make_run(), REPO, dry_run=True)
+    plan = release_made(make_run(), REPO, dry_run=True)
     assert isinstance(plan, HubPlan)
     assert plan.parent == ""
     assert set(plan.uploads) == {"ver-0/train-00000-of-00001.parquet", "croissant-ver-0.json"}
@@ -194,7 +193,7 @@ def test_a_pull_request_is_opened_once(hub: LoopbackHub, make_run: MakeRun) -> N
     run = make_run("ver-1")
     first = publish(run, pull_request=True)
     assert publish(run, pull_request=True) == replace(first, already=True)
-    plan = release(run, REPO, pull_request=True, dry_run=True)
+    plan = release_made(run, REPO, pull_request=True, dry_run=True)
     assert isinstance(plan, HubPlan)
     assert plan.released == first.url
     other = publish(make_run("ver-1", 30), pull_request=True)

@@ -9,10 +9,9 @@ from email.utils import format_datetime
 import pytest
 from fakes.hub_state import Fault, LoopbackHub
 from made import MakeRun
-from releases import REPO, files, head, publish
+from releases import REPO, files, head, publish, release_made
 
 from laion_eo.errors import ConfigError, LaionEOError, RunError
-from laion_eo.integrity.release import release
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +179,7 @@ def test_wrong_token(hub: LoopbackHub, make_run: MakeRun, monkeypatch: pytest.Mo
 
 def test_organisation_of_others(hub: LoopbackHub, make_run: MakeRun) -> None:
     with pytest.raises(ConfigError, match="403, the token may not do that"):
-        release(make_run(), "nasa/earth")
+        release_made(make_run(), "nasa/earth")
     assert hub.repos == {}
 
 

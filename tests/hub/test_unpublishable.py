@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from fakes.hub_state import LoopbackHub
 from made import MakeRun, made_rows, with_urls
-from releases import REPO, files, head, publish, record_again
+from releases import REPO, files, head, publish, record_again, release_made
 
 from laion_eo.builtin.publishers.hf_hub import HfHub
 from laion_eo.component import Context
@@ -24,7 +24,7 @@ from laion_eo.hub.card_numbers import Numbers
 from laion_eo.hub.cards import CardHead, join_card, mark_section
 from laion_eo.hub.history import RELEASES
 from laion_eo.hub.releasing import HubPlan
-from laion_eo.integrity.release import find_release, release
+from laion_eo.integrity.release import find_release
 from laion_eo.kinds import Release
 from laion_eo.testing.suites.publisher import make_release
 
@@ -55,7 +55,7 @@ def test_such_rows_stop_a_release(dry_run: bool, hub: LoopbackHub, make_run: Mak
     run = make_run(urls=BAD)
     before = contents(run)
     with pytest.raises(DataError) as caught:
-        release(run, REPO, dry_run=dry_run, tag="v1")
+        release_made(run, REPO, dry_run=dry_run, tag="v1")
     assert str(caught.value) == (
         "ver-0: 6 of 20 rows cannot be published, by their URL: 2 not of a public host, 1 with a "
         "user name or password, 1 not http or https, 1 with a token, key or signature, 1 missing; "
@@ -164,7 +164,7 @@ def test_no_history_through_a_link(hub: LoopbackHub, make_run: MakeRun, tmp_path
 
 def test_a_dry_run_shows_the_release_without_them(hub: LoopbackHub, make_run: MakeRun) -> None:
     run = make_run(urls=BAD)
-    plan = release(run, REPO, dry_run=True, drop_unpublishable=True)
+    plan = release_made(run, REPO, dry_run=True, drop_unpublishable=True)
     assert isinstance(plan, HubPlan)
     assert plan.dropped == 6
     assert not (run / RELEASES).exists()

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from fakes.hub_state import LoopbackHub
 from made import MakeRun
-from releases import REPO
+from releases import REPO, release_made
 
 from laion_eo.errors import ConfigError, DataError
+from laion_eo.hub.releasing import Published
 from laion_eo.integrity.release import find_release, release
 from laion_eo.testing.web import GREEN, picture
 
@@ -84,7 +85,7 @@ def test_an_alteration_stops_a_release(
     (run / place).parent.mkdir(exist_ok=True)
     alter(run / place)
     with pytest.raises(DataError, match=words) as caught:
-        release(run, REPO, dry_run=dry_run, tag="v1")
+        release_made(run, REPO, dry_run=dry_run, tag="v1")
     assert str(run / place) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "sEcReT" not in str(caught.value)
@@ -98,7 +99,7 @@ def test_a_report_by_a_link(hub: LoopbackHub, make_run: MakeRun, tmp_path: Path)
     picture(1, GREEN).save(tmp_path / "pictures" / "a.png")
     (run / "report").symlink_to(tmp_path / "pictures")
     with pytest.raises(DataError, match="report: it is a link"):
-        release(run, REPO)
+        release_made(run, REPO)
     assert hub.requests == []
 
 
@@ -106,7 +107,7 @@ def test_a_run_directory_may_be_reached_by_a_link(
     hub: LoopbackHub, make_run: MakeRun, tmp_path: Path
 ) -> None:
     (tmp_path / "latest").symlink_to(make_run())
-    release(tmp_path / "latest", REPO)
+    release_made(tmp_path / "latest", REPO)
     assert f"{SHARD}" in hub.repos[REPO].at("main").files
 
 
@@ -135,12 +136,12 @@ def test_a_file_exchanged_meanwhile(
     before = victim.read_bytes()
     monkeypatch.setattr("os.open", SwappedOnOpening(victim, trigger))
     if read_first:
-        release(run, REPO)
+        release_made(run, REPO)
         found = hub.repos[REPO].file("main", victim.relative_to(run / "dataset").as_posix())
         assert found.content == before
     else:
         with pytest.raises(DataError, match="bytes instead of"):
-            release(run, REPO)
+            release_made(run, REPO)
         assert hub.requests == []
     assert victim.read_bytes() == b"TOKEN=sEcReT"
 
@@ -152,7 +153,7 @@ def test_the_copy_is_gone_afterwards(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "copies"))
     run = make_run()
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    release(run, REPO)
+    release_made(run, REPO)
     assert list((tmp_path / "copies").iterdir()) == []
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     assert hub.repos[REPO].history("main")[0].title == "Release ver-0"
@@ -165,7 +166,7 @@ def test_a_run_of_a_version_that_named_no_files(make_run: MakeRun) -> None:
     end = manifest.index("]", start) + 1
     (run / "manifest.json").write_text(f'{manifest[:start]}"files": []{manifest[end:]}')
     with pytest.raises(DataError, match="does not name the files"):
-        release(run, REPO)
+        release_made(run, REPO)
 
 
 def test_a_run_whose_dataset_is_not_finished(make_run: MakeRun) -> None:
@@ -174,4 +175,54 @@ def test_a_run_whose_dataset_is_not_finished(make_run: MakeRun) -> None:
     other = manifest.replace('"dataset": {"fingerprint"', '"other": {"fingerprint"')
     (run / "manifest.json").write_text(other)
     with pytest.raises(ConfigError, match="not finished"):
-        release(run, REPO)
+        release_made(run, REPO)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "scores/part-00000-*",
+        "images/*",
+        ".stages/verdicts.json",
+        "manifest.json",
+        "dataset/README.md",
+        f"dataset/{SHARD}",
+    ],
+)
+def test_a_run_is_verified_first(
+    place: str, dry_run: bool, hub: LoopbackHub, altered: Path
+) -> None:
+    """All of it, though a release needs only its dataset."""
+    path = sorted(altered.glob(place))[0]
+    flip(path)
+    with pytest.raises(DataError) as caught:
+        release(altered, REPO, dry_run=dry_run)
+    assert path.name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert hub.requests == []
+
+
+def test_a_stranger_stops_the_release_of_a_whole_run(hub: LoopbackHub, altered: Path) -> None:
+    (altered / "dataset" / "ver-0" / "secrets.env").write_text("TOKEN=sEcReT")
+    (altered / "dataset" / "passwd").symlink_to("/etc/passwd")
+    words = r"dataset/passwd: .*, and 2 more; nothing is released. `laion-eo verify .*` names all"
+    with pytest.raises(DataError, match=words):
+        release(altered, REPO)
+    assert hub.requests == []
+
+
+def test_a_run_that_was_stopped_is_not_released(hub: LoopbackHub, altered: Path) -> None:
+    (altered / ".stages" / "run.json").unlink()
+    with pytest.raises(DataError, match=r"run\.json: it is not there, so the run has not ended"):
+        release(altered, REPO)
+    assert hub.requests == []
+
+
+def test_a_sound_run_is_released(hub: LoopbackHub, altered: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    done = release(altered, REPO, progress=lambda checked, total: seen.append((checked, total)))
+    assert isinstance(done, Published)
+    assert seen
+    found = hub.repos[REPO].file("main", SHARD).content
+    assert found == (altered / "dataset" / SHARD).read_bytes()

@@ -11,6 +11,7 @@ import pyarrow as pa
 from laion_eo.builtin.filters.duplicates import GROUPS
 from laion_eo.files import WORKING
 from laion_eo.fingerprint import file_sha256
+from laion_eo.hub.history import RELEASES
 from laion_eo.integrity.datasets.checks import check_dataset
 from laion_eo.integrity.findings import Findings
 from laion_eo.integrity.runs.groups import check_groups
@@ -50,7 +51,7 @@ SCHEMAS = {
     "languages": LANGUAGES,
     "verdicts": VERDICTS,
 }
-_OWN_FILES = (MANIFEST, RUN_FILE, ".lock", TRACEBACK, GROUPS)
+_OWN_FILES = (MANIFEST, RUN_FILE, ".lock", TRACEBACK, GROUPS, RELEASES)
 _IN_WORK = re.compile(r"downloads/journal-[0-9a-f]{16}\.jsonl|neighbors/\.shards/.+\.npz")
 """What stages keep until they are complete, and check themselves."""
 _IMAGE = re.compile(r"([0-9a-f]{64})\.[a-z0-9]+")

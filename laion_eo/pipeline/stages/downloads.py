@@ -52,7 +52,8 @@ class Downloads(StreamStage):
     @cached_property
     def _urls(self) -> list[str]:
         column = self.run_dir.read("candidates", ["url"])["url"]
-        return [url or "" for url in column.unique().to_pylist()]
+        urls: list[str] = pc.fill_null(column, "").unique().to_pylist()
+        return urls
 
     @cached_property
     def _maker(self) -> str:
