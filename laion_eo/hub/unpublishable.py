@@ -141,9 +141,10 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _refusal(release: Release, found: Findings) -> str:
     bad = found.counts.total()
+    examples = ", ".join(f"'{url}'" for url in _examples(found))
     return (
         f"{release.config}: {bad:,} of {found.total:,} rows cannot be published, by their URL: "
-        f"{_counted(found)}; such as {', '.join(_examples(found))}. Filter them out of the run, or "
+        f"{_counted(found)}; such as {examples}. Filter them out of the run, or "
         "leave them out of the release with --drop-unpublishable (drop_unpublishable = true in a "
         "run file)."
     )

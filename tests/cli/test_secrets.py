@@ -17,6 +17,7 @@ from commands import Install, call
 from fakes.hub_state import LoopbackHub
 from fakes.proxy import serve_proxy
 from knn_password import Guarded, serve_guarded
+from public_pictures import HOST
 
 from laion_eo.images import decode_image
 from laion_eo.pipeline import RunResult, run
@@ -351,9 +352,19 @@ def test_pools_elsewhere(
 
 @pytest.mark.filterwarnings("ignore:the token is")
 def test_a_release(
-    data: dict[str, JSON], write: Write, tmp_path: Path, grep: Grep, hub: LoopbackHub
+    data: dict[str, JSON],
+    knn: Guarded,
+    web_url: str,
+    write: Write,
+    tmp_path: Path,
+    grep: Grep,
+    hub: LoopbackHub,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert call("run", write(data), "--out", tmp_path / "run") == 0
+    knn.urls = [url.replace(web_url, f"http://{HOST}/") for url in knn.urls]
+    with serve_proxy(int(web_url.rstrip("/").rpartition(":")[2])) as proxy:
+        monkeypatch.setenv("PROXY", f"http://me:planted-06-proxy@127.0.0.1:{proxy.port}")
+        assert call("run", write(data), "--out", tmp_path / "run") == 0
     assert call("release", tmp_path / "run", "--repo", "org/planted", "--dry-run") == 0
     assert call("release", tmp_path / "run", "--repo", "org/planted") == 0
     repo = hub.repos["org/planted"]

@@ -44,7 +44,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 def blob(hub: LoopbackHub, name: str) -> Path:
     """The copy of a file in the Hub's own cache."""
-    [path] = Path(constants.HF_HUB_CACHE).rglob(hub.repos[REPO].file("main", name).etag)
+    home = Path(constants.HF_HUB_CACHE, f"datasets--{REPO.replace('/', '--')}")
+    [path] = home.rglob(hub.repos[REPO].file("main", name).etag)
     return path
 
 

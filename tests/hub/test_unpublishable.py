@@ -59,9 +59,9 @@ def test_such_rows_stop_a_release(dry_run: bool, hub: LoopbackHub, make_run: Mak
     assert str(caught.value) == (
         "ver-0: 6 of 20 rows cannot be published, by their URL: 2 not of a public host, 1 with a "
         "user name or password, 1 not http or https, 1 with a token, key or signature, 1 missing; "
-        "such as http://127.0.0.1:8000/a.jpg, https://***@example.org/a.jpg, "
-        "file:///home/me/a.jpg. Filter them out of the run, or leave them out of the release with "
-        "--drop-unpublishable (drop_unpublishable = true in a run file)."
+        "such as 'http://127.0.0.1:8000/a.jpg', 'https://***@example.org/a.jpg', "
+        "'file:///home/me/a.jpg'. Filter them out of the run, or leave them out of the release "
+        "with --drop-unpublishable (drop_unpublishable = true in a run file)."
     )
     assert hub.requests == []
     assert contents(run) == before
@@ -71,7 +71,7 @@ def test_three_examples_of_the_same_kind(hub: LoopbackHub, make_run: MakeRun) ->
     urls = {row: f"https://example.org/{row}.jpg?access_token=sEcReT{row}" for row in range(8, 14)}
     with pytest.raises(DataError) as caught:
         publish(make_run(urls=urls))
-    shown = ", ".join(f"https://example.org/{row}.jpg?access_token=***" for row in (8, 9, 10))
+    shown = ", ".join(f"'https://example.org/{row}.jpg?access_token=***'" for row in (8, 9, 10))
     assert f"6 with a token, key or signature; such as {shown}. " in str(caught.value)
     assert "sEcReT" not in str(caught.value)
 
