@@ -190,7 +190,7 @@ def _versions(manifest: _Manifest) -> str:
     steps: dict[str, list[str]] = {}
     for name, stage in manifest.stages.items():
         versions = {maker.software.laion_eo: None for maker in stage.made_by}
-        for version in versions or ["of an unrecorded version"]:
+        for version in versions or ["an unrecorded version"]:
             steps.setdefault(version, []).append(name)
     steps.setdefault(manifest.version, []).append("dataset")
     if len(steps) == 1:

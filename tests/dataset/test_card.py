@@ -154,3 +154,23 @@ def test_no_language_at_all(manifest: dict[str, JSON]) -> None:
     text = render_card(OPTIONS, rows, manifest, [])
     assert "No caption was tagged." in text
     assert "language" not in yaml.safe_load(text.split("---")[1])
+
+
+def test_who_made_what_comes_from_the_stages(manifest: dict[str, JSON]) -> None:
+    """A stage of two sessions, one of unknown makers, and a plugin that was upgraded since."""
+    scores, verdicts = (manifest["stages"][name]["made_by"] for name in ("scores", "verdicts"))
+    (later,) = deepcopy(scores)
+    later["software"]["laion_eo"] = "9.9"
+    later["components"]["embedder"]["colours"]["distribution"] = "colours 2"
+    scores[0]["components"]["embedder"]["colours"]["distribution"] = "colours 1"
+    manifest["stages"]["anchors"]["made_by"][0] = scores[0]
+    scores.append(later)
+    verdicts.clear()
+    manifest["components"]["embedder"]["colours"]["distribution"] = "colours 3"
+    text = render_card(OPTIONS, made_rows(20), manifest, [])
+    own = manifest["laion_eo"]
+    assert (
+        f"With laion-eo {own} (anchors, neighbors, candidates, downloads, scores, languages, "
+        "dataset) and 9.9 (scores) and an unrecorded version (verdicts), by the method" in text
+    )
+    assert "| embedder | `colours` | colours 1 and colours 2 |" in text

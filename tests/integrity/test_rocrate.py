@@ -300,7 +300,7 @@ def packaged_context(cache: Path) -> None:
     content = json.dumps(pytest.importorskip("rocrate.vocabs").RO_CRATE).encode()
 
     class Packaged(HTTPAdapter):
-        def send(self, request: Any, **_: object) -> Any:
+        def send(self, request: Any, *_: Any, **__: Any) -> Any:
             about = {"Content-Type": "application/ld+json"}
             body = HTTPResponse(
                 BytesIO(content), about, 200, preload_content=False, request_url=request.url
