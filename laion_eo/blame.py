@@ -10,6 +10,7 @@ from types import FrameType
 from laion_eo.component import Component
 from laion_eo.errors import LaionEOError, RunError
 from laion_eo.registry import Registry
+from laion_eo.texts import one_line
 
 
 def culprit(error: BaseException, registry: Registry) -> str | None:
@@ -58,5 +59,4 @@ def naming_culprits(registry: Registry) -> Iterator[None]:
         owner = culprit(error, registry)
         if owner is None:
             raise
-        message = " ".join(str(error).split())
-        raise RunError(f"{owner} raised {type(error).__name__}: {message}") from error
+        raise RunError(f"{owner} raised {type(error).__name__}: {one_line(error)}") from error

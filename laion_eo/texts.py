@@ -68,19 +68,21 @@ _NOT_IN_URL = _python([*_IN_NO_URL, _SURROGATES])
 
 
 def clean(text: str | bytes | None) -> tuple[str | None, bool]:
-    """Return a caption as it can be kept, and whether that differs from what it was.
+    r"""Return a caption as it can be kept, and whether that differs from what it was.
 
     Args:
         text: Characters, lone surrogates among them, or bytes that should be UTF-8.
 
     Examples:
-        >>> clean("caf\\u00e9"), clean(b"caf\\xe9"), clean(None)
+        >>> clean("café"), clean(b"caf\xe9"), clean(None)
         (('café', False), ('caf\ufffd', True), (None, False))
     """
     if text is None:
         return None, False
     # No character has more than four bytes, so a longer text stays longer than LONGEST.
-    start, repaired = _decoded(text[: 4 * LONGEST + 4]) if isinstance(text, bytes) else (text, False)
+    start, repaired = (
+        _decoded(text[: 4 * LONGEST + 4]) if isinstance(text, bytes) else (text, False)
+    )
     if len(start) > LONGEST:
         start, repaired = start[: LONGEST - 1] + "…", True
     found = _without_surrogates(start)
@@ -91,13 +93,13 @@ def clean(text: str | bytes | None) -> tuple[str | None, bool]:
 
 
 def clean_url(url: str | bytes | None) -> tuple[str | None, bool]:
-    """Return a URL as it can be kept, and whether that differs from what it was.
+    r"""Return a URL as it can be kept, and whether that differs from what it was.
 
     Args:
         url: Characters, lone surrogates among them, or bytes that should be UTF-8.
 
     Examples:
-        >>> clean_url("http://a/b.jpg\\n"), clean_url("http://a/\\0.jpg")
+        >>> clean_url("http://a/b.jpg\n"), clean_url("http://a/\0.jpg")
         (('http://a/b.jpg', True), ('about:invalid#http://a/%00.jpg', True))
     """
     if url is None:
@@ -203,7 +205,9 @@ def _cleaned(
     return pa.chunked_array(chunks, column.type), repaired
 
 
-def _cleaned_chunk(chunk: pa.Array, odd: str, longest: int, cleaner: Cleaner) -> tuple[pa.Array, int]:
+def _cleaned_chunk(
+    chunk: pa.Array, odd: str, longest: int, cleaner: Cleaner
+) -> tuple[pa.Array, int]:
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -30,17 +30,22 @@ from laion_eo.types import DownloadStatus
 
 ORDINARY = [
     *(text for _, text in CAPTIONS), *NOTHING, "tab\tline\nand\r\nmore", "e\u0301 Z\u0351\u036b",
-    "👨\u200d👩\u200d👧 🇩🇪 🏴\U000e0067\U000e0062\U000e007f", "שלום \u200fעולם\u200e", "سلام\u200cعلیکم",
-    "\u202bעברית\u202c", "\u2067a \u202dinner\u202c b\u2069", "\ufeffmark", "\ufffd", "\u2028", "\ue000",
+    "👨\u200d👩\u200d👧 🇩🇪 🏴\U000e0067\U000e0062\U000e007f", "שלום \u200fעולם\u200e",
+    "سلام\u200cعلیکم",
+    "\u202bעברית\u202c", "\u2067a \u202dinner\u202c b\u2069", "\ufeffmark", "\ufffd",
+    "\u2028", "\ue000",
     "\u00a0", "\u00ad", "\u0378", "\U0002a6d6",
 ]  # fmt: skip
 REPAIRED = [
     (b"caf\xe9", "caf\ufffd"), (b"\xc3\x28", "\ufffd("), (b"\xf0\x9f\x9b", "\ufffd"),
-    (b"\xed\xa0\x80b", "\ufffdb"), (b"\xed\xa0\xbd\xed\xb8\x80", "😀"), (b"\xc0\x80", "\ufffd\ufffd"),
-    ("\ud800", "\ufffd"), ("a\udc41b", "a\ufffdb"), ("\ud83d\ude00", "😀"), ("\ude00\ud83d", "\ufffd\ufffd"),
+    (b"\xed\xa0\x80b", "\ufffdb"), (b"\xed\xa0\xbd\xed\xb8\x80", "😀"),
+    (b"\xc0\x80", "\ufffd\ufffd"),
+    ("\ud800", "\ufffd"), ("a\udc41b", "a\ufffdb"), ("\ud83d\ude00", "😀"),
+    ("\ude00\ud83d", "\ufffd\ufffd"),
     ("a\0b", "a\ufffdb"), ("\x1b[2J", "\ufffd[2J"), ("\x7f\x85\x9b", "\ufffd\ufffd\ufffd"),
     ("\x0b\x0c\x07", "\ufffd\ufffd\ufffd"), ("\ufdd0\uffff\U0010ffff", "\ufffd\ufffd\ufffd"),
-    ("\u202egnp.exe", "\ufffdgnp.exe"), ("a\u202c", "a\ufffd"), ("\u2066\u202ea\u2069", "\ufffd\ufffda\ufffd"),
+    ("\u202egnp.exe", "\ufffdgnp.exe"), ("a\u202c", "a\ufffd"),
+    ("\u2066\u202ea\u2069", "\ufffd\ufffda\ufffd"),
     ("\u202a\u202ba\u202c", "\ufffd\u202ba\u202c"),
 ]  # fmt: skip
 
@@ -158,12 +163,14 @@ def test_values_of_json_as_texts() -> None:
     ]  # fmt: skip
 
 
-class _Mute(Exception):
+class _MuteError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("not today")
 
 
 def test_one_line_for_a_terminal() -> None:
-    assert one_line(ValueError("a\n  b\x1b[2J\x9b \ud800\u202e")) == "a b\ufffd[2J\ufffd \ufffd\ufffd"
-    assert one_line(_Mute()) == "(_Mute, whose text cannot be had: RuntimeError)"
+    assert (
+        one_line(ValueError("a\n  b\x1b[2J\x9b \ud800\u202e")) == "a b\ufffd[2J\ufffd \ufffd\ufffd"
+    )
+    assert one_line(_MuteError()) == "(_MuteError, whose text cannot be had: RuntimeError)"
     assert len(one_line("x" * 10**6)) == 4000

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from laion_eo.builtin.retrievers.storage import Folder, Stored, open_hdf5
 from laion_eo.columns import FieldName, require_column
 from laion_eo.errors import DataError
+from laion_eo.texts import as_texts, raw_texts
 
 FIELDS: tuple[FieldName, ...] = ("url", "caption")
-EMPTY = pa.table({field: pa.array([], pa.string()) for field in FIELDS})
+EMPTY = pa.table({field: pa.array([], pa.large_string()) for field in FIELDS})
 
 
 def choose_columns(names: Sequence[str], source: object) -> dict[str, str]:
@@ -49,7 +50,9 @@ class Metadata(ABC):
     def take(self, ids: NDArray[np.int64]) -> pa.Table:
         """Return ``url`` and ``caption`` (strings) of rows, in the order of ``ids``.
 
-        Each row is fetched once, in the order in which the rows are stored.
+        Each row is fetched once, in the order in which the rows are stored. Strings are as the pool
+        has them, whether or not they are UTF-8: the stage ``candidates`` replaces what is not, and
+        counts it.
 
         Args:
             ids: int64, (m,), row indices.
@@ -111,7 +114,7 @@ class ParquetMetadata(_Files):
                 table = reader.read(columns=list(chosen.values()))
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{file}: damaged Parquet file: {error}") from None
-        return _named(table, chosen)
+        return _named(table, chosen, file)
 
 
 class ArrowMetadata(_Files):
@@ -129,7 +132,7 @@ class ArrowMetadata(_Files):
 
     def _table(self, file: Stored) -> pa.Table:
         table = self._read(file)
-        return _named(table, choose_columns(table.column_names, file))
+        return _named(table, choose_columns(table.column_names, file), file)
 
 
 class Hdf5Metadata(Metadata):
@@ -163,10 +166,10 @@ class Hdf5Metadata(Metadata):
             with self.files[0].open() as stream, open_hdf5(stream, self.files[0]) as hdf5:
                 group = hdf5["dataset"]
                 columns = {
-                    name: pa.array(_texts(group[column], positions[order]), pa.string())
+                    name: raw_texts(_stored(group[column], positions[order]))
                     for name, column in self._columns.items()
                 }
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.files[0]}: damaged HDF5 file: {error}") from None
         return pa.table(columns).take(back)
 
@@ -175,20 +178,23 @@ HDF5_RUN = 65_536
 """Rows of a compressed column that are read together; h5py is slow at picking single rows."""
 
 
-def _texts(column: Any, positions: NDArray[np.int64]) -> list[str]:
+def _stored(column: Any, positions: NDArray[np.int64]) -> list[bytes]:
     """Read the byte strings at ascending positions of a column."""
-    found: list[str] = []
+    found: list[bytes] = []
     runs = positions // HDF5_RUN
     for run in np.unique(runs):
         start = int(run) * HDF5_RUN
         rows = column[start : start + HDF5_RUN]
         here = positions[runs == run] - start
-        found += [rows[position].decode("utf-8", "replace") for position in here]
+        found += [rows[position] for position in here]
     return found
 
 
-def _named(table: pa.Table, chosen: dict[str, str]) -> pa.Table:
-    return pa.table({name: table[column].cast(pa.string()) for name, column in chosen.items()})
+def _named(table: pa.Table, chosen: dict[str, str], file: object) -> pa.Table:
+    try:
+        return pa.table({name: as_texts(table[column]) for name, column in chosen.items()})
+    except pa.ArrowException as error:
+        raise DataError(f"{file}: no texts as URLs and captions: {error}") from None
 
 
 def open_metadata(folder: Folder) -> Metadata:
