@@ -21,10 +21,11 @@ Cleaning what is clean returns it unchanged, byte by byte.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -140,6 +141,33 @@ def text_of(value: object) -> str | None:
     if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
     return None
+
+
+def parse_json(content: bytes) -> Any:
+    """Return what a JSON text says, if it says it in one way.
+
+    Bytes that are not UTF-8 become lone surrogates, which :func:`clean` replaces where they are
+    part of a text. A ``charset`` that a server names means nothing in JSON (RFC 8259).
+
+    Args:
+        content: UTF-8, or UTF-16 or UTF-32, with or without a byte order mark.
+
+    Raises:
+        ValueError: It is no complete JSON, says a key twice, or is nested too deeply.
+    """
+    encoding = json.detect_encoding(content)
+    errors = "surrogateescape" if encoding.startswith("utf-8") else "surrogatepass"
+    try:
+        return json.loads(content.decode(encoding, errors), object_pairs_hook=_each_key_once)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key twice in an object")
+    return found
 
 
 def raw_texts(values: Iterable[str | bytes | None]) -> pa.Array:

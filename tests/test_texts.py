@@ -23,6 +23,7 @@ from laion_eo.texts import (
     clean_url,
     clean_urls,
     one_line,
+    parse_json,
     raw_texts,
     text_of,
 )
@@ -36,7 +37,7 @@ ORDINARY = [
     "\u2028", "\ue000",
     "\u00a0", "\u00ad", "\u0378", "\U0002a6d6",
 ]  # fmt: skip
-REPAIRED = [
+REPAIRED: list[tuple[str | bytes, str]] = [
     (b"caf\xe9", "caf\ufffd"), (b"\xc3\x28", "\ufffd("), (b"\xf0\x9f\x9b", "\ufffd"),
     (b"\xed\xa0\x80b", "\ufffdb"), (b"\xed\xa0\xbd\xed\xb8\x80", "😀"),
     (b"\xc0\x80", "\ufffd\ufffd"),
@@ -126,7 +127,8 @@ def test_a_url_does_not_become_another_one(url: str | bytes, wanted: str) -> Non
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
 def test_columns_are_cleaned_in_place_and_counted(kind: pa.DataType) -> None:
     draw = random.Random(0)
-    texts: list[str | bytes | None] = [*ORDINARY, None, *(text for text, _ in REPAIRED)]
+    odd: list[str | bytes] = [text for text, _ in REPAIRED]
+    texts: list[str | bytes | None] = [*ORDINARY, None, *odd]
     draw.shuffle(texts)
     for parts in (1, 2, 5):
         arrays = [raw_texts(texts[n::parts]).cast(pa.large_binary()) for n in range(parts)]
@@ -174,3 +176,14 @@ def test_one_line_for_a_terminal() -> None:
     )
     assert one_line(_MuteError()) == "(_MuteError, whose text cannot be had: RuntimeError)"
     assert len(one_line("x" * 10**6)) == 4000
+
+
+def test_json_that_says_one_thing() -> None:
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"):
+        assert parse_json('{"a": "é🛰"}'.encode(encoding)) == {"a": "é🛰"}
+    assert parse_json(b'["caf\xe9", "\\ud800"]') == ["caf\udce9", "\ud800"]
+    deep = b"[" * 1_000_000 + b"]" * 1_000_000
+    wrong = [b"", b"{", b'{"a": 1, "a": 2}', deep, b"1" * 10_000, b"[1]x", b"\xff\xfe[", b"\0"]
+    for content in wrong:
+        with pytest.raises(ValueError):
+            parse_json(content)

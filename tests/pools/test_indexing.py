@@ -194,7 +194,7 @@ def test_a_table_names_nothing_outside_the_pool(
 
 
 def test_damaged_tables_are_named(copy: Path, registry: Registry, tmp_path: Path) -> None:
-    (copy / "metadata.csv").write_bytes(b"file\n\xff.png\n")
+    (copy / "metadata.csv").write_bytes(b"\xff\xfef")
     with pytest.raises(DataError, match=r"metadata\.csv: not a CSV file in UTF-8"):
         index(copy, tmp_path / "out", COLOURS, registry=registry)
     (copy / "metadata.csv").rename(copy / "metadata.parquet")

@@ -21,6 +21,7 @@ from laion_eo.config import UNQUOTED
 from laion_eo.errors import DataError, RunError
 from laion_eo.files import write_atomically
 from laion_eo.retrying import RetryPolicy, retry_after
+from laion_eo.texts import parse_json
 from laion_eo.types import JSON
 
 logger = logging.getLogger("laion_eo")
@@ -80,33 +81,6 @@ class Question:
 
     path: str
     body: dict[str, JSON]
-
-
-def parse_json(content: bytes) -> JSON:
-    """Return what a JSON text says, if it says it in one way.
-
-    Bytes that are not UTF-8 become lone surrogates, which :mod:`laion_eo.texts` replaces where they
-    are part of a text; a ``charset`` that the server names means nothing in JSON (RFC 8259).
-
-    Args:
-        content: UTF-8, or UTF-16 or UTF-32, with or without a byte order mark.
-
-    Raises:
-        ValueError: It is no complete JSON, says a key twice, or is nested too deeply.
-    """
-    encoding = json.detect_encoding(content)
-    errors = "surrogateescape" if encoding.startswith("utf-8") else "surrogatepass"
-    try:
-        return json.loads(content.decode(encoding, errors), object_pairs_hook=_each_key_once)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _each_key_once(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key twice in an object")
-    return found
 
 
 class Cache:

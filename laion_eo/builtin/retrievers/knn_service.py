@@ -229,7 +229,7 @@ def _checked_metadata(question: Question, answer: JSON) -> list[dict[str, JSON]]
             raise BadAnswerError(f"a row with id and metadata expected, got {_short(entry)}")
         if row in found:
             raise BadAnswerError(f"the metadata of id {row} twice")
-        found[row] = {field: _text(about, field, row) for field in FIELDS}
+        found[row] = {field: field_text(about, field, row) for field in FIELDS}
     missing = [row for row in ids if row not in found]
     if missing:
         raise BadAnswerError(f"no metadata for id {missing[0]} and {len(missing) - 1} others")
@@ -238,8 +238,17 @@ def _checked_metadata(question: Question, answer: JSON) -> list[dict[str, JSON]]
     return [{"id": row, "metadata": found[row]} for row in ids]
 
 
-def _text(about: dict[str, JSON], field: FieldName, row: int) -> str | None:
-    """Return a field of a row's metadata; pandas writes NaN for what is missing."""
+def field_text(about: dict[str, JSON], field: FieldName, row: int) -> str | None:
+    """Return a field of a row's metadata; pandas writes NaN for what is missing.
+
+    Args:
+        about: The metadata.
+        field: ``url`` or ``caption``.
+        row: The row index, for the message.
+
+    Raises:
+        BadAnswerError: It is no text.
+    """
     for name in columns_of(field, about):
         value = about[name]
         if value is None or value != value:
