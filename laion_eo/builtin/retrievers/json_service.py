@@ -21,7 +21,7 @@ from laion_eo.config import UNQUOTED
 from laion_eo.errors import DataError, RunError
 from laion_eo.files import write_atomically
 from laion_eo.retrying import RetryPolicy, retry_after
-from laion_eo.texts import parse_json
+from laion_eo.texts import one_line, parse_json
 from laion_eo.types import JSON
 
 logger = logging.getLogger("laion_eo")
@@ -275,7 +275,7 @@ class JsonService:
             except TimeoutError:
                 reason = f"no answer within {self.timeout:g} s"
             except aiohttp.ClientError as error:
-                reason = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {one_line(error, 200)}"
             except BadAnswerError as error:
                 reason, asked = str(error), error.wait
             except _RefusedError as error:
