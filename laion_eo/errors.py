@@ -15,11 +15,17 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+from laion_eo.texts import one_line
+
 
 class LaionEOError(Exception):
     """Base of all errors that a user can act on; the message is one line that says what to do."""
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        """Return the message: one line that a terminal can show, whatever it quotes."""
+        return one_line(super().__str__())
 
 
 class ConfigError(LaionEOError):

@@ -10,7 +10,6 @@ from importlib.metadata import entry_points
 import click
 
 from laion_eo.errors import LaionEOError
-from laion_eo.texts import one_line
 from laion_eo.version import __version__
 
 BUILTIN_PLUGIN = "laion_eo.builtin"
@@ -99,8 +98,8 @@ def main(args: Sequence[str] | None = None) -> None:
             args=None if args is None else list(args), prog_name="laion-eo", standalone_mode=True
         )
     except LaionEOError as error:
-        click.echo(f"laion-eo: {one_line(error)}", err=True)
+        click.echo(f"laion-eo: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
-        click.echo(f"laion-eo: {one_line(error)}", err=True)
+        click.echo(f"laion-eo: {error}", err=True)
         sys.exit(1)

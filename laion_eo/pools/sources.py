@@ -92,6 +92,10 @@ class PoolSource(ABC):
     def load(self, entries: Sequence[Listed]) -> Iterator[Loaded]:
         """Yield each entry with its image, in order."""
 
+    def file_of(self, entry: Listed) -> Path | None:  # noqa: ARG002 - there is none here
+        """Return the file that holds an entry; ``None`` if it is fetched, or lies outside."""
+        return None
+
     def _clean(self, text: str | bytes | None) -> str | None:
         """Return a caption or a name as it can be kept, and count it if that is another."""
         found, changed = clean(text)
@@ -150,17 +154,21 @@ class FolderSource(PoolSource):
             yield entry, self._load(entry)
 
     def _load(self, entry: Listed) -> Picture | str:
-        name = entry.file or entry.path
-        if not name:
+        if not entry.path:
             return "its row names no file"
+        path = self.file_of(entry)
+        if path is None:
+            return "it lies outside the pool's folder"
         try:
-            # A third-party table must not publish files from outside the pool.
-            path = Path(os.path.relpath(self._root / name, self._root))
-            if path.parts[:1] == ("..",):
-                return "it lies outside the pool's folder"
-            return _decoded((self._root / path).read_bytes())
+            return _decoded(path.read_bytes())
         except (OSError, ValueError) as error:  # a NUL in its name is a ValueError
             return one_line(error)
+
+    def file_of(self, entry: Listed) -> Path | None:
+        """Return the file that holds an entry; ``None`` if it lies outside the folder."""
+        # A third-party table must not publish files from outside the pool.
+        path = Path(os.path.relpath(self._root / (entry.file or entry.path), self._root))
+        return None if path.parts[:1] == ("..",) else self._root / path
 
 
 class TarSource(PoolSource):
@@ -209,16 +217,20 @@ class TarSource(PoolSource):
             yield entry, self._load(entry)
 
     def _load(self, entry: Listed) -> Picture | str:
-        if not isinstance(entry, TarMember) or entry.file is None:
+        if not isinstance(entry, TarMember):
             raise TypeError(f"{entry.path}: not a member of a tar")
         if entry.size > MOST_BYTES:
             return f"a file of {entry.size:,} bytes, more than {MOST_BYTES:,}"
         try:
-            with (self._root / entry.file).open("rb") as stream:
+            with self.file_of(entry).open("rb") as stream:
                 stream.seek(entry.offset)
                 return _decoded(stream.read(entry.size))
         except OSError as error:
             return str(error)
+
+    def file_of(self, entry: Listed) -> Path:
+        """Return the tar that holds an entry."""
+        return self._root / (entry.file or entry.path.partition("/")[0])
 
 
 class UrlSource(PoolSource):

@@ -76,9 +76,9 @@ class KnnService(Retriever):
         use_safety_model: bool = False
         use_violence_detector: bool = False
         aesthetic_score: int | None = Field(default=None, ge=0, le=9)
-        aesthetic_weight: float | None = None
+        aesthetic_weight: float | None = Field(default=None, allow_inf_nan=False)
         concurrency: int = Field(default=4, ge=1)
-        timeout: float = Field(default=60.0, gt=0)
+        timeout: float = Field(default=60.0, gt=0, le=86_400.0)
         retries: int = Field(default=5, ge=0)
         max_bytes: int = Field(default=64 << 20, ge=1)
         cache: RunPath | None = None
