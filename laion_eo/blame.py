@@ -29,6 +29,9 @@ def culprit(error: BaseException, registry: Registry) -> str | None:
     found = None
     for frame, _ in traceback.walk_tb(error.__traceback__):
         found = _owner(frame, registry) or found
+    # Python puts a RuntimeError in the place of a StopIteration that passes through a generator.
+    if found is None and isinstance(error.__cause__, StopIteration):
+        return culprit(error.__cause__, registry)
     return found
 
 

@@ -22,6 +22,7 @@ from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.registry import Registry
 from laion_eo.testing import serve_folder
 from laion_eo.testing.colours import Colours
+from laion_eo.texts import one_line
 from laion_eo.types import JSON
 
 PIXELS = 2_000_000
@@ -43,7 +44,7 @@ def try_one(content: bytes) -> bool:
             found = read(content, PIXELS)
         except ImageError as error:
             assert "\n" not in str(error)
-            assert str(error).isprintable()
+            assert one_line(str(error)) == str(error)
             assert len(str(error)) < 300
             assert not error.status.has_image
             continue

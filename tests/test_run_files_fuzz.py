@@ -22,6 +22,7 @@ from laion_eo.cli import main
 from laion_eo.config import RunConfig
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
+from laion_eo.texts import one_line
 from laion_eo.types import JSON
 
 WAITS = {"delay", "timeout", "connect_timeout", "idle_timeout", "max_wait", "retries"}
@@ -51,9 +52,10 @@ BYTES = [
 
 
 def options(registry: Registry) -> list[tuple[str, ...]]:
-    """Every option of every component that the small run has, as a path into the run file."""
-    names = {"images", "none", "exact-scan", "http", "min-size", "similarity-threshold", "duplicates",
-             "image-similarity", "text-similarity", "folder", "letters", "colours"}  # fmt: skip
+    """Every option of every component that the run has, as a path into the run file."""
+    names = {"images", "none", "exact-scan", "http", "min-size", "similarity-threshold",
+             "duplicates", "image-similarity", "text-similarity", "folder", "letters",
+             "colours"}  # fmt: skip
     found: list[tuple[str, ...]] = [("seed",), ("engine", "batch_rows"), ("engine", "use")]
     found += [("dataset", name) for name in ("config", "pretty_name", "license", "contact")]
     for entry in registry.entries:
@@ -153,7 +155,7 @@ def check_end(code: int, err: str) -> None:
         last = err.rstrip("\n").rpartition("\n")[2]
         assert err.count("laion-eo: ") == 1, err
         assert last.startswith("laion-eo: "), err
-        assert last.isprintable(), err
+        assert one_line(last) == last
         assert len(last) < 5000
 
 

@@ -123,11 +123,13 @@ def check_count(component: Component, value: object, what: str) -> int:
         what: Of what, for the message.
 
     Raises:
-        RunError: It is no int of 0 or more.
+        RunError: It is no int64 of 0 or more.
     """
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 0:
-        raise fail(component, f"a number of {what} wanted, got {value!r}")
-    return int(value)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        count = int(value)
+        if 0 <= count < 2**63:
+            return count
+    raise fail(component, f"a number of {what} wanted, got {value!r}")
 
 
 @blaming
@@ -232,6 +234,11 @@ def check_pictures(component: Component, value: object, count: int | None = None
     return list(value)
 
 
+def _refuse_masked(component: Component, *arrays: object) -> None:
+    if any(isinstance(array, np.ma.MaskedArray) for array in arrays):
+        raise fail(component, "an array whose numbers are masked")
+
+
 @blaming
 def check_embeddings(
     component: Component, value: NDArray[np.float32], rows: int, dim: int | None = None
@@ -252,6 +259,7 @@ def check_embeddings(
         raise fail(component, f"embeddings of shape ({wanted[0]}, {wanted[1]}) wanted, got {shape}")
     if value.dtype != np.float32:
         raise fail(component, f"float32 embeddings wanted, got {value.dtype}")
+    _refuse_masked(component, value)
     lengths = np.linalg.norm(value, axis=1)
     if not np.allclose(lengths, 1.0, atol=1e-3):
         worst = lengths[np.argmax(np.abs(lengths - 1.0))] if np.isfinite(lengths).all() else "NaN"
@@ -269,6 +277,7 @@ def check_neighbors(component: Component, value: Neighbors, rows: int, k: int) -
     if not isinstance(value, Neighbors) or value.ids.shape != (rows, k):
         shape = value.ids.shape if isinstance(value, Neighbors) else type(value).__name__
         raise fail(component, f"neighbours of shape ({rows}, {k}) wanted, got {shape}")
+    _refuse_masked(component, value.ids, value.scores)
     there = value.ids >= 0
     if (there[:, 1:] & ~there[:, :-1]).any():
         raise fail(component, "missing neighbours (id -1) must come last")
@@ -383,11 +392,8 @@ def check_table(component: Component, value: pa.Table, schema: pa.Schema, rows: 
         column = value[name]
         while pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
             column = pc.list_flatten(column)
-        if (
-            pa.types.is_floating(column.type)
-            and not pc.all(pc.is_finite(column)).as_py() is not False
-        ):
-            raise fail(component, f"numbers that are not finite in the column {name!r}; null is")
+        if pa.types.is_floating(column.type) and pc.all(pc.is_finite(column)).as_py() is False:
+            raise fail(component, f"the column {name!r} has numbers that are not finite, not null")
     return value
 
 
@@ -403,6 +409,7 @@ def check_verdict(component: Component, value: Verdict, rows: int) -> Verdict:
     of_type(component, value, Verdict)
     if len(value.mask) != rows:
         raise fail(component, f"{rows} verdicts wanted, got {len(value.mask)}")
+    _refuse_masked(component, value.mask)
     reasons = []
     for kept, reason in zip(value.mask.tolist(), value.reasons, strict=True):
         if not kept and (not isinstance(reason, str) or not reason):
@@ -421,6 +428,7 @@ def check_tags(component: Component, value: LanguageTags, rows: int) -> Language
     of_type(component, value, LanguageTags)
     if len(value.codes) != rows:
         raise fail(component, f"{rows} tags wanted, got {len(value.codes)}")
+    _refuse_masked(component, value.scores)
     if not ((value.scores >= 0) & (value.scores <= 1)).all():
         raise fail(component, "confidences of 0..1 wanted")
     for code, score in zip(value.codes, value.scores.tolist(), strict=True):

@@ -38,7 +38,8 @@ class Anchors(StreamStage):
     def total(self) -> int:
         """Return the number of batches, if the source can count its samples."""
         source = self.workbench.one(AnchorSource)
-        return -(-check_count(source, source.count() or 0, "samples") // BATCH)
+        count = source.count()
+        return -(-check_count(source, 0 if count is None else count, "samples") // BATCH)
 
     def parts(self, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:
         """Yield the table of each batch of samples."""

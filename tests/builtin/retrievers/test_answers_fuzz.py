@@ -19,7 +19,7 @@ from laion_eo.builtin.retrievers.knn_service import KnnService
 from laion_eo.component import Context
 from laion_eo.errors import LaionEOError
 from laion_eo.testing import random_unit, strategies
-from laion_eo.texts import clean_texts, clean_urls
+from laion_eo.texts import clean_texts, clean_urls, one_line
 
 POOL = random_unit(20, 4)
 QUERY = random_unit(1, 4, seed=1)
@@ -139,7 +139,7 @@ def try_one(server: Server, path: str, reply: Reply) -> bool:
             found = ask(asked(server, work), path)
         except LaionEOError as error:
             assert "\n" not in str(error)
-            assert str(error).isprintable()
+            assert one_line(str(error)) == str(error)
             assert len(str(error)) < 1000
             assert not list(work.rglob("*.json")), "a bad answer was kept"
             believed = False
