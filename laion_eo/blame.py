@@ -11,6 +11,7 @@ from laion_eo.component import Component
 from laion_eo.errors import LaionEOError, RunError
 from laion_eo.redaction import hide_causes
 from laion_eo.registry import Registry
+from laion_eo.texts import one_line
 
 
 def culprit(error: BaseException, registry: Registry) -> str | None:
@@ -29,6 +30,9 @@ def culprit(error: BaseException, registry: Registry) -> str | None:
     found = None
     for frame, _ in traceback.walk_tb(error.__traceback__):
         found = _owner(frame, registry) or found
+    # Python puts a RuntimeError in the place of a StopIteration that passes through a generator.
+    if found is None and isinstance(error.__cause__, StopIteration):
+        return culprit(error.__cause__, registry)
     return found
 
 
@@ -60,8 +64,7 @@ def naming_culprits(registry: Registry) -> Iterator[None]:
         owner = culprit(error, registry)
         if owner is None:
             raise
-        message = " ".join(str(error).split())
-        failed = RunError(f"{owner} raised {type(error).__name__}: {message}")
+        failed = RunError(f"{owner} raised {type(error).__name__}: {one_line(error)}")
         failed.__cause__ = error
         hide_causes(failed)
         raise failed from failed.__cause__

@@ -14,7 +14,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,7 @@ from pydantic import (
     PlainSerializer,
     ValidationError,
     ValidationInfo,
+    field_validator,
 )
 
 from laion_eo.errors import ConfigError, did_you_mean
@@ -43,6 +44,10 @@ from laion_eo.types import JSON
 ModelT = TypeVar("ModelT", bound=BaseModel)
 LONGEST_ECHO = 100
 """Characters of a wrong value that a message repeats."""
+MOST_FAULTS = 20
+"""Faults of one table that a message lists."""
+DEEPEST = 30
+"""Tables and lists in one another that a run file may have; options have three."""
 UNQUOTED = "unquoted"
 """Type of a fault whose value is not quoted in the message: it may be a secret."""
 
@@ -51,6 +56,17 @@ class Model(BaseModel):
     """Base of all option models: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse ``true`` where a number is wanted: for Python it is one."""
+        if isinstance(value, bool):
+            field = cls.model_fields[info.field_name or ""]
+            kinds = {field.annotation, *get_args(field.annotation)}
+            if kinds & {int, float} and bool not in kinds:
+                raise ValueError("a number was expected")
+        return value
 
 
 class Secret(Model):
@@ -197,7 +213,7 @@ class RunConfig(Model):
     publisher: Choice = _choice("folder")
     dataset: DatasetOptions = DatasetOptions()
     engine: EngineOptions = EngineOptions()
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True)
@@ -223,14 +239,15 @@ class RunFile:
             overrides: ``key=value`` each, as :func:`apply_override` takes them.
 
         Raises:
-            ConfigError: The file is missing or not TOML, an override is malformed, or a password is
-                written out.
+            ConfigError: The file is missing or not TOML, an override is malformed, a value is one
+                that no option can have, or a password is written out.
         """
         data = _read_toml(source) if isinstance(source, Path) else deepcopy(dict(source))
         for override in overrides:
             _write_out(data, override)
             apply_override(data, override)
         name, base = (source.name, source.parent) if isinstance(source, Path) else ("run", Path())
+        _refuse_odd(data, name)
         try:
             refuse_passwords(data)
         except ConfigError as error:
@@ -286,7 +303,7 @@ def _write_out(data: dict[str, JSON], override: str) -> None:
 
 def _read_toml(path: Path) -> dict[str, JSON]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such run file.") from None
     except IsADirectoryError:
@@ -295,6 +312,36 @@ def _read_toml(path: Path) -> dict[str, JSON]:
         raise ConfigError(f"{path}: not a TOML file for a run: nested too deeply.") from None
     except ValueError as error:  # no TOML, no UTF-8, or a number of too many digits
         raise ConfigError(f"{path}: not a TOML file: {error}.") from None
+
+
+def _refuse_odd(value: JSON, place: str, depth: int = 0) -> None:
+    """Refuse what no option can be: a NUL in a text, an integer past 64 bits, endless nesting.
+
+    Raises:
+        ConfigError: The message names the key.
+    """
+    if depth > DEEPEST:
+        raise ConfigError(f"{_shortened(place)}: nested too deeply.")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            inner = f"{place}.{key}" if depth else f"{place}: {key}"
+            _refuse_odd(str(key), inner, depth + 1)
+            _refuse_odd(item, inner, depth + 1)
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            _refuse_odd(item, f"{place}.{number}", depth + 1)
+    elif isinstance(value, str) and ("\0" in value or not _is_unicode(value)):
+        raise ConfigError(f"{_shortened(place)}: a NUL, or half of a character, in a text.")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ConfigError(f"{_shortened(place)}: an integer of more than 64 bits.")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def validate(
@@ -322,7 +369,10 @@ def validate(
     try:
         return model.model_validate(dict(data), context=context)
     except ValidationError as error:
-        faults = "; ".join(_explain(model, fault, written) for fault in error.errors())
+        listed = error.errors()
+        faults = "; ".join(_explain(model, fault, written) for fault in listed[:MOST_FAULTS])
+        if len(listed) > MOST_FAULTS:
+            faults += f"; and {len(listed) - MOST_FAULTS} others"
         raise ConfigError(f"{where}: {faults}.") from None
 
 
@@ -336,7 +386,7 @@ def _explain(
     if fault["type"] == "extra_forbidden":
         known = sorted(model.model_fields) if len(location) == 1 else []
         listed = f" Known keys: {', '.join(known) or 'none'}" if len(location) == 1 else ""
-        return f"unknown key {key!r}.{did_you_mean(key, known)}{listed}"
+        return f"unknown key {_shortened(repr(key))}.{did_you_mean(key, known)}{listed}"
     if fault["type"] == "missing":
         return f"{key!r} is missing"
     if fault["type"] == "model_type":

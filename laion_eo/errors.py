@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from laion_eo.redaction import redacted
+from laion_eo.texts import one_line
 
 
 class LaionEOError(Exception):
@@ -28,6 +29,10 @@ class LaionEOError(Exception):
 
     def __init__(self, *parts: object) -> None:
         super().__init__(*(redacted(part) if isinstance(part, str) else part for part in parts))
+
+    def __str__(self) -> str:
+        """Return the message: one line that a terminal can show, whatever it quotes."""
+        return one_line(super().__str__())
 
 
 class ConfigError(LaionEOError):

@@ -11,6 +11,7 @@ import logging
 import struct
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
+from laion_eo.texts import one_line
 from laion_eo.types import DownloadStatus, Picture
 
 Image.init()
@@ -43,17 +45,23 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What sets a picture upright, by its EXIF orientation; from 5 on it lies on its side."""
-# What Pillow's decoders raise on damaged files, beside its own errors.
+# What Pillow's decoders raise on damaged files, beside its own errors: anything but what stops a
+# program. A duration of 0 in an AVIF is a ZeroDivisionError, for one.
 _DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
     EOFError,
-    struct.error,
-    IndexError,
-    KeyError,
-    TypeError,
+    LookupError,
+    MemoryError,
+    OSError,
     RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
 )
 
 
@@ -177,8 +185,10 @@ def _opened(content: bytes, max_pixels: int) -> Iterator[Image.Image]:
     with silenced, _checked(content, max_pixels) as image:
         try:
             yield image
+        except Image.DecompressionBombError as error:  # a frame that is larger than its picture
+            raise ImageError(DownloadStatus.TOO_MANY_PIXELS, one_line(error, 200)) from None
         except _DAMAGE as error:
-            reason = f"damaged {image.format}: {error}"
+            reason = f"damaged {image.format}: {one_line(error, 200)}"
             raise ImageError(DownloadStatus.NOT_AN_IMAGE, reason) from None
 
 
@@ -192,7 +202,7 @@ def _checked(content: bytes, max_pixels: int) -> Image.Image:
         reason = f"no known image format (begins with {head!r})" if content else "no bytes"
         raise ImageError(DownloadStatus.NOT_AN_IMAGE, reason) from None
     except _DAMAGE as error:
-        raise ImageError(DownloadStatus.NOT_AN_IMAGE, f"damaged: {error}") from None
+        raise ImageError(DownloadStatus.NOT_AN_IMAGE, f"damaged: {one_line(error, 200)}") from None
     width, height = image.size
     if width * height > max_pixels:
         reason = f"{width} x {height} pixels, more than {max_pixels}"

@@ -23,6 +23,7 @@ from laion_eo.errors import LaionEOError, PluginError, did_you_mean
 from laion_eo.hookspecs import PROJECT
 from laion_eo.kinds import KINDS, Kind, Scorer
 from laion_eo.redaction import hide_causes
+from laion_eo.texts import one_line
 from laion_eo.types import JSON
 
 BUILTIN = "builtin"
@@ -300,4 +301,4 @@ def check_class(component: object, kind: Kind) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {one_line(error)}"

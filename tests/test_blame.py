@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from third_party import installed, raising, returning
 
 from laion_eo.builtin.anchor_sources.images import FolderAnchors
 from laion_eo.builtin.augmenters import NoAugmenter
@@ -21,40 +22,12 @@ from laion_eo.builtin.scorers.similarity import ImageSimilarity
 from laion_eo.component import Component
 from laion_eo.errors import DataError, PluginError, RunError
 from laion_eo.hookspecs import hookimpl
-from laion_eo.kinds import KINDS
 from laion_eo.pipeline import plan, run
 from laion_eo.pools import index
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
 from laion_eo.testing.colours import Colours, Letters
 from laion_eo.types import JSON, Anchor, Download, LanguageTags, Verdict
-
-
-def returning(base: type[Component], method: str, change: Callable[[Any], Any]) -> type[Component]:
-    """A component whose method returns something else than its base's."""
-
-    def changed(self: Any, *args: Any) -> Any:
-        return change(getattr(base, method)(self, *args))
-
-    return type("ThirdParty", (base,), {"name": "third-party", method: changed})
-
-
-def raising(base: type[Component], method: str) -> type[Component]:
-    def fall(value: Any) -> Any:
-        raise ZeroDivisionError("no luck\ntoday")
-
-    return returning(base, method, fall)
-
-
-def installed(cls: type[Component]) -> tuple[Registry, str]:
-    """A registry with the component in a plugin of the distribution theirs 1.2, and its table."""
-    kind = next(kind for kind in KINDS if issubclass(cls, kind.base))
-    registry = Registry.discover([colours])
-    hook = hookimpl(specname=kind.hook)(lambda: [cls])
-    registry.add(SimpleNamespace(**{kind.hook: hook}), "theirs", "their-package 1.2")
-    registry.entries.clear()
-    registry._collect()
-    return registry, kind.table
 
 
 def run_with(cls: type[Component], data: dict[str, JSON], out: Path) -> RunError:
@@ -125,6 +98,13 @@ WRONG: list[tuple[type[Component], str, Callable[[Any], Any], str]] = [
     (Colours, "embed_images", lambda made: made[1:], "shape (4, 49) wanted, got (3, 49)"),
     (Colours, "embed_images", lambda made: made[:, 1:], "shape (4, 49) wanted, got (4, 48)"),
     (Colours, "embed_images", lambda made: made * 1.0 / 3, "length 1 wanted"),
+    (Colours, "embed_texts", lambda made: made[:, 1:], "shape (1, 49) wanted, got (1, 48)"),
+    (FolderAnchors, "anchors", lambda _: 7, "an iterable wanted, got int"),
+    (FolderAnchors, "count", lambda _: "many", "a number of samples wanted, got 'many'"),
+    (FolderAnchors, "identity", lambda _: of_itself(), "an identity that is no JSON: Circular"),
+    (ExactScan, "shards", lambda _: -1, "a number of shards wanted, got -1"),
+    (ExactScan, "take_counts", lambda _: {"a": "b"}, "a number of a wanted, got 'b'"),
+    (ExactScan, "pool_model", lambda _: "tiny", "PoolModel wanted, got str"),
     (ExactScan, "search_shard", lambda made: made.ids, "neighbours of shape (4, 35) wanted"),
     (ExactScan, "lookup", lambda made: made[1:], "rows"),
     (ExactScan, "lookup", lambda made: made.select(["url"]), "without caption"),
@@ -165,6 +145,30 @@ def test_the_innermost_component_is_named(run_data: dict[str, JSON], tmp_path: P
     run_data["scorers"] = [{"use": "text-similarity"}]
     error = run_with(raising(Colours, "embed_texts"), run_data, tmp_path / "run")
     assert str(error).startswith("'third-party' (plugin 'theirs' of their-package 1.2) raised")
+
+
+def test_a_stop_iteration_is_no_end_of_the_stage(run_data: dict[str, JSON], tmp_path: Path) -> None:
+    """Python itself turns one that passes through a generator into a RuntimeError."""
+
+    def stop(value: Any) -> Any:
+        raise StopIteration
+
+    error = run_with(returning(Colours, "embed_images", stop), run_data, tmp_path / "run")
+    assert "'third-party' (plugin 'theirs' of their-package 1.2) raised RuntimeError" in str(error)
+
+
+def test_an_error_that_does_not_say_what_it_is(run_data: dict[str, JSON], tmp_path: Path) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("not today")
+
+    def fall(value: Any) -> Any:
+        raise MuteError
+
+    error = run_with(returning(Colours, "embed_images", fall), run_data, tmp_path / "run")
+    assert str(error).endswith(
+        "raised MuteError: (MuteError, whose text cannot be had: RuntimeError)"
+    )
 
 
 def test_an_error_for_the_user_passes(run_data: dict[str, JSON], tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from pydantic import Field
 from laion_eo.component import Component, ComponentConfig
 from laion_eo.types import Embeddings, Neighbors
 
+MOST_NEIGHBORS = 1_000_000
+"""Neighbours of one anchor; more would not fit into memory for the paper's anchors."""
+
 
 class RetrieverConfig(ComponentConfig):
     """Options that every retriever has.
@@ -26,7 +29,7 @@ class RetrieverConfig(ComponentConfig):
         no_allow_list_because: Why this run does without one; recorded with the run.
     """
 
-    k: int = Field(default=1000, ge=1)
+    k: int = Field(default=1000, ge=1, le=MOST_NEIGHBORS)
     before_re_laion: bool = False
     no_allow_list_because: str = ""
 

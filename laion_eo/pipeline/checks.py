@@ -9,7 +9,7 @@ import pyarrow as pa
 from laion_eo.component import require_packages
 from laion_eo.errors import ConfigError, did_you_mean
 from laion_eo.kinds import Downloader, Embedder, Filter, PoolModel, Retriever, Scorer
-from laion_eo.kinds.contract import check_columns, check_needs
+from laion_eo.kinds.contract import check_columns, check_model, check_needs
 from laion_eo.pipeline.manifest import StageRecord
 from laion_eo.pipeline.workbench import Workbench
 from laion_eo.registry import Registry
@@ -95,10 +95,9 @@ def check_pool_model(workbench: Workbench) -> None:
     Raises:
         ConfigError: It is another model than the pool records, or of another dimension.
     """
-    pool = workbench.one(Retriever).pool_model()
     embedder = workbench.one(Embedder)
-    mine = PoolModel(embedder.model_id, embedder.known_dim())
-    _check_same(workbench, pool, mine)
+    mine = check_model(embedder, PoolModel(embedder.model_id, embedder.known_dim()))
+    _check_same(workbench, mine)
 
 
 def check_pool_weights(workbench: Workbench, anchors: StageRecord | None, dim: int) -> None:
@@ -116,11 +115,13 @@ def check_pool_weights(workbench: Workbench, anchors: StageRecord | None, dim: i
     facts = anchors.facts.get(embedder.name, {}) if anchors else {}
     sha256 = facts.get("weights_sha256")
     mine = PoolModel(embedder.model_id, dim, sha256 if isinstance(sha256, str) else None)
-    _check_same(workbench, workbench.one(Retriever).pool_model(), mine)
+    _check_same(workbench, check_model(embedder, mine))
 
 
-def _check_same(workbench: Workbench, pool: PoolModel, mine: PoolModel) -> None:
+def _check_same(workbench: Workbench, mine: PoolModel) -> None:
     """Raise where pool and embedder both say something, and not the same."""
+    retriever = workbench.one(Retriever)
+    pool = check_model(retriever, retriever.pool_model())
     differs = None
     if _differ(pool.model_id, mine.model_id) or _differ(pool.dim, mine.dim):
         differs = f"{pool}, but [embedder] {workbench.one(Embedder).name} is {mine}"

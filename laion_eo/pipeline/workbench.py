@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from laion_eo.component import Component, Context
 from laion_eo.config import Choice, RunConfig, RunFile
 from laion_eo.kinds import KINDS, Kind
+from laion_eo.kinds.contract import check_identity
 from laion_eo.pipeline.engines import Engine, make_engine
 from laion_eo.pipeline.environment import software
 from laion_eo.pipeline.manifest import Manifest, Provider, Session, StageRecord, to_json
@@ -154,10 +155,11 @@ def _rebuild(
 
 def identity(component: Component) -> JsonValue:
     """Return what a step's fingerprint must know of a component."""
+    data: JsonValue = component.identity()
     return {
         "use": component.name,
         "options": component.config.model_dump(mode="json"),
-        "data": component.identity(),
+        "data": check_identity(component, data),
     }
 
 

@@ -277,6 +277,7 @@ class Indexer:
             dim=int(self.model.dim),
             rows=rows("img_emb"),
             skipped=rows("skipped"),
+            repaired_texts=self.source.repaired,
             complete=complete,
             index=self.asked,
             files=tuple(files),

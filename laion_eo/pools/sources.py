@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import json
 import logging
 import os
 import tarfile
@@ -21,12 +21,17 @@ from laion_eo.columns import FieldName, columns_of, find_column, require_column
 from laion_eo.errors import DataError
 from laion_eo.images import ImageError, decode_image
 from laion_eo.kinds import Downloader
+from laion_eo.texts import as_texts, clean, clean_url, one_line, parse_json, text_of
 from laion_eo.types import JSON, DownloadStatus, Picture
 
 logger = logging.getLogger("laion_eo")
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 TABLES = ("metadata.csv", "metadata.parquet", "pairs.csv")
+MOST_BYTES = 1 << 30
+"""Bytes of the largest image in a tar."""
+MOST_TEXT = 16 << 20
+"""Bytes that are read of a caption or a description; no caption is that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +39,18 @@ class Listed:
     """One image of a pool.
 
     Attributes:
-        path: Its name within the pool; its URL if it is to be fetched.
+        path: Its name within the pool; its URL if it is to be fetched. Like the caption, a text
+            that every table can hold: see :mod:`laion_eo.texts`.
         caption: Its caption, if it has one.
         url: Its URL; ``None`` if only its path is known.
+        file: The name of its file on this machine, where that is another than ``path``: a name that
+            is not UTF-8, or a tar.
     """
 
     path: str
     caption: str | None
     url: str | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,14 @@ Loaded = tuple[Listed, Picture | str]
 
 
 class PoolSource(ABC):
-    """Lists the images of a pool, and loads some of them."""
+    """Lists the images of a pool, and loads some of them.
+
+    Attributes:
+        repaired: Texts of the entries that were listed last which had characters that no table can
+            hold, and which are replaced: see :mod:`laion_eo.texts`.
+    """
+
+    repaired: int = 0
 
     @abstractmethod
     def entries(self) -> Sequence[Listed]:
@@ -80,6 +96,25 @@ class PoolSource(ABC):
         """Return the file that holds an entry; ``None`` if it is fetched, or lies outside."""
         return None
 
+    def _clean(self, text: str | bytes | None) -> str | None:
+        """Return a caption or a name as it can be kept, and count it if that is another."""
+        found, changed = clean(text)
+        self.repaired += changed
+        return found
+
+    def _clean_url(self, url: str | bytes | None) -> str | None:
+        found, changed = clean_url(url)
+        self.repaired += changed
+        return found
+
+    def _say_repaired(self, place: Path, entries: int) -> None:
+        if self.repaired:
+            logger.warning(
+                "%s: %d texts of %d images had bytes that are not UTF-8, or control characters, "
+                "which are replaced",
+                place, self.repaired, entries,
+            )  # fmt: skip
+
 
 class FolderSource(PoolSource):
     """Image files, with captions in a table or in a text file beside each image.
@@ -92,21 +127,26 @@ class FolderSource(PoolSource):
 
     def entries(self) -> list[Listed]:
         """Return the images that the folder's table names; without a table, all in the folder."""
+        self.repaired = 0
         tables = [self._root / name for name in TABLES if (self._root / name).is_file()]
-        found = _from_table(tables[0]) if tables else self._from_files()
+        pairs = _from_table(tables[0]) if tables else self._from_files()
+        found = [self._listed(file, caption) for file, caption in pairs]
         if not found:
             raise DataError(f"{self._root}: no images; looked for {', '.join(IMAGES)}.")
+        self._say_repaired(tables[0] if tables else self._root, len(found))
         return found
 
-    def _from_files(self) -> list[Listed]:
-        found = []
+    def _listed(self, file: str, caption: str | bytes | None) -> Listed:
+        path = self._clean(file) or ""
+        return Listed(path, self._clean(caption), file=None if path == file else file)
+
+    def _from_files(self) -> Iterator[tuple[str, bytes | None]]:
         for path in sorted(self._root.rglob("*")):
             if path.suffix.lower() not in IMAGES:
                 continue
             text = path.with_suffix(".txt")
-            caption = text.read_text("utf-8", "replace").strip() if text.is_file() else None
-            found.append(Listed(path.relative_to(self._root).as_posix(), caption))
-        return found
+            caption = _start(text).strip() if text.is_file() else None
+            yield path.relative_to(self._root).as_posix(), caption
 
     def load(self, entries: Sequence[Listed]) -> Iterator[Loaded]:
         """Read the files."""
@@ -121,13 +161,13 @@ class FolderSource(PoolSource):
             return "it lies outside the pool's folder"
         try:
             return _decoded(path.read_bytes())
-        except OSError as error:
-            return str(error)
+        except (OSError, ValueError) as error:  # a NUL in its name is a ValueError
+            return one_line(error)
 
     def file_of(self, entry: Listed) -> Path | None:
         """Return the file that holds an entry; ``None`` if it lies outside the folder."""
         # A third-party table must not publish files from outside the pool.
-        path = Path(os.path.relpath(self._root / entry.path, self._root))
+        path = Path(os.path.relpath(self._root / (entry.file or entry.path), self._root))
         return None if path.parts[:1] == ("..",) else self._root / path
 
 
@@ -139,6 +179,7 @@ class TarSource(PoolSource):
 
     def entries(self) -> list[TarMember]:
         """Return the images of all tars, sorted by the name of the tar, in the tar's own order."""
+        self.repaired = 0
         found: list[TarMember] = []
         for path in sorted(self._root.glob("*.tar")):
             try:
@@ -151,6 +192,7 @@ class TarSource(PoolSource):
                 ) from None
         if not found:
             raise DataError(f"{self._root}: no images in its tars.")
+        self._say_repaired(self._root, len(found))
         return found
 
     def _members(self, name: str, archive: tarfile.TarFile) -> Iterator[TarMember]:
@@ -164,9 +206,10 @@ class TarSource(PoolSource):
                 continue
             about = _about(name, archive, parts.get(".json"))
             text = _content(archive, parts.get(".txt"))
-            caption = _value(about, "caption") if text is None else text.decode("utf-8", "replace")
-            url = _value(about, "url")
-            yield TarMember(f"{name}/{image.name}", caption, url, image.offset_data, image.size)
+            full_name = self._clean(f"{name}/{image.name}") or ""
+            caption = self._clean(_value(about, "caption") if text is None else text)
+            url = self._clean_url(_value(about, "url"))
+            yield TarMember(full_name, caption, url, name, image.offset_data, image.size)
 
     def load(self, entries: Sequence[Listed]) -> Iterator[Loaded]:
         """Read the images at their offsets."""
@@ -176,6 +219,8 @@ class TarSource(PoolSource):
     def _load(self, entry: Listed) -> Picture | str:
         if not isinstance(entry, TarMember):
             raise TypeError(f"{entry.path}: not a member of a tar")
+        if entry.size > MOST_BYTES:
+            return f"a file of {entry.size:,} bytes, more than {MOST_BYTES:,}"
         try:
             with self.file_of(entry).open("rb") as stream:
                 stream.seek(entry.offset)
@@ -185,7 +230,7 @@ class TarSource(PoolSource):
 
     def file_of(self, entry: Listed) -> Path:
         """Return the tar that holds an entry."""
-        return self._root / entry.path.partition("/")[0]
+        return self._root / (entry.file or entry.path.partition("/")[0])
 
 
 class UrlSource(PoolSource):
@@ -202,15 +247,17 @@ class UrlSource(PoolSource):
 
     def entries(self) -> list[Listed]:
         """Return the rows that have a URL, each URL once."""
+        self.repaired = 0
         files = [self._root] if self._root.is_file() else sorted(self._root.glob("*.parquet"))
         found: dict[str, Listed] = {}
         for file in files:
             with _parquet(file):
-                for url, caption in _urls(file):
-                    if url and url not in found:
-                        found[url] = Listed(url, caption, url)
+                for row in _rows(file, "url"):
+                    if (url := self._clean_url(row[0])) and url not in found:
+                        found[url] = Listed(url, self._clean(row[1]), url)
         if not found:
             raise DataError(f"{self._root}: no URLs in it.")
+        self._say_repaired(self._root, len(found))
         return [*found.values()]
 
     def load(self, entries: Sequence[Listed]) -> Iterator[Loaded]:
@@ -233,15 +280,14 @@ def _decoded(content: bytes) -> Picture | str:
         return str(error)
 
 
-def _urls(file: Path) -> Iterator[tuple[str | None, str | None]]:
-    """Yield the URL and caption of each row of a Parquet file."""
+def _rows(file: Path, field: FieldName) -> Iterator[tuple[bytes | None, bytes | None]]:
+    """Yield a field and the caption of each row of a Parquet file, as the bytes that are there."""
     names = pq.read_schema(file).names
-    url = require_column("url", names, file)
-    caption = find_column("caption", names)
-    table = pq.read_table(file, columns=[url, caption] if caption else [url])
-    captions = table[caption] if caption else pa.nulls(len(table))
-    columns = (column.cast(pa.string()).to_pylist() for column in (table[url], captions))
-    yield from zip(*columns, strict=True)
+    first, caption = require_column(field, names, file), find_column("caption", names)
+    table = pq.read_table(file, columns=[first, caption] if caption else [first])
+    captions = table[caption] if caption else pa.chunked_array([pa.nulls(len(table))])
+    columns = (as_texts(column).cast(pa.large_binary()) for column in (table[first], captions))
+    yield from zip(*(column.to_pylist() for column in columns), strict=True)
 
 
 def open_source(pool: Path, downloader: Callable[[], Downloader]) -> PoolSource:
@@ -269,7 +315,7 @@ def open_source(pool: Path, downloader: Callable[[], Downloader]) -> PoolSource:
 
 def public_url(prefix: str, entry: Listed) -> str:
     """Return the URL of an image."""
-    return entry.url or prefix + quote(entry.path)
+    return entry.url or prefix + quote(os.fsencode(entry.file or entry.path))
 
 
 @contextmanager
@@ -285,44 +331,60 @@ def _parquet(file: Path) -> Iterator[None]:
 def _about(tar: str, archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> dict[str, JSON]:
     """Return a sample's JSON object; a damaged one counts as empty."""
     try:
-        found = json.loads(_content(archive, member) or b"{}")
-    except (ValueError, RecursionError):
+        found = parse_json(_content(archive, member) or b"{}")
+    except ValueError:
         found = None
     if isinstance(found, dict):
         return found
-    logger.warning("%s/%s: not a JSON object; treated as empty", tar, member and member.name)
+    logger.warning(
+        "%s: not a JSON object; treated as empty", one_line(f"{tar}/{member and member.name}")
+    )
     return {}
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> bytes | None:
     stream = archive.extractfile(member) if member is not None else None
-    return stream.read() if stream else None
+    return stream.read(MOST_TEXT) if stream else None
+
+
+def _start(file: Path) -> bytes:
+    """Return as much of a text file as a caption can have."""
+    with file.open("rb") as stream:
+        return stream.read(MOST_TEXT)
 
 
 def _value(row: dict[str, JSON], field: FieldName) -> str | None:
     """Return the first value of a field that is not empty."""
-    return next((str(row[name]) for name in columns_of(field, row) if row[name]), None)
+    return next((text for name in columns_of(field, row) if (text := text_of(row[name]))), None)
 
 
-def _from_table(table: Path) -> list[Listed]:
+def _from_table(table: Path) -> Iterator[tuple[str, str | bytes | None]]:
+    """Yield the file and the caption of each row."""
+    rows: list[tuple[str, str | bytes | None]]
     if table.suffix == ".parquet":
         with _parquet(table):
-            columns = pq.read_table(table)
-        names, rows = columns.column_names, columns.to_pylist()
+            rows = [(os.fsdecode(file or b""), caption) for file, caption in _rows(table, "file")]
     else:
-        try:
-            with table.open(newline="", encoding="utf-8") as stream:
-                reader = csv.DictReader(stream)
-                rows = list(reader)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{table}: not a CSV file in UTF-8: {error}.") from None
-        names = list(reader.fieldnames or ())
+        rows = _from_csv(table)
     if not rows:
         raise DataError(f"{table}: the table has no rows.")
-    file = require_column("file", names, table)
-    caption = find_column("caption", names)
-    return [Listed(str(row[file] or ""), _text(row[caption] if caption else None)) for row in rows]
+    yield from rows
 
 
-def _text(value: JSON) -> str | None:
-    return None if value is None else str(value)
+def _from_csv(table: Path) -> list[tuple[str, str | bytes | None]]:
+    """Return the file and the caption of each row; bytes that are not UTF-8 as surrogates."""
+    try:
+        with table.open("rb") as binary:
+            wide = binary.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        encoding = "utf-16" if wide else "utf-8-sig"
+        errors = "surrogatepass" if wide else "surrogateescape"
+        with table.open(newline="", encoding=encoding, errors=errors) as stream:
+            reader = csv.DictReader(stream)
+            rows = list(reader)
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{table}: not a CSV file in UTF-8: {error}.") from None
+    names = list(reader.fieldnames or ())
+    if not rows:
+        return []
+    file, caption = require_column("file", names, table), find_column("caption", names)
+    return [(row[file] or "", row[caption] if caption else None) for row in rows]

@@ -197,7 +197,7 @@ def test_a_table_names_nothing_outside_the_pool(
 
 
 def test_damaged_tables_are_named(copy: Path, registry: Registry, tmp_path: Path) -> None:
-    (copy / "metadata.csv").write_bytes(b"file\n\xff.png\n")
+    (copy / "metadata.csv").write_bytes(b"\xff\xfef")
     with pytest.raises(DataError, match=r"metadata\.csv: not a CSV file in UTF-8"):
         index(copy, tmp_path / "out", COLOURS, registry=registry)
     (copy / "metadata.csv").rename(copy / "metadata.parquet")
@@ -332,3 +332,13 @@ def test_a_login_does_not_belong_into_a_pools_urls(login: str, web: Path, tmp_pa
         index(web, tmp_path / "pool", {"use": "colours"}, f"https://{login}@images.example/")
     assert login not in str(caught.value)
     assert not (tmp_path / "pool").exists()
+
+
+def test_repaired_texts_are_counted(copy: Path, registry: Registry, tmp_path: Path) -> None:
+    rows = b"file,caption\ngreen00.png,caf\xe9\ngreen01.png,a field\ngreen02.png,a\x00b\n"
+    (copy / "metadata.csv").write_bytes(rows)
+    index(copy, tmp_path / "out", COLOURS, registry=registry)
+    assert json.loads((tmp_path / "out" / "index.json").read_text())["repaired_texts"] == 2
+    tables = sorted((tmp_path / "out" / "metadata").iterdir())
+    captions = pq.read_table(tables[0])["caption"].to_pylist()
+    assert captions == ["caf\ufffd", "a field", "a\ufffdb"]

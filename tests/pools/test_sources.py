@@ -3,8 +3,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tarfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +20,15 @@ from laion_eo.cli import cli
 from laion_eo.component import Context
 from laion_eo.errors import DataError, RunError
 from laion_eo.kinds import Downloader
-from laion_eo.pools import index
+from laion_eo.pools import IndexResult, index
 from laion_eo.pools.indexing import Indexer
-from laion_eo.pools.sources import open_source
+from laion_eo.pools.sources import TarMember, open_source
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
+from laion_eo.texts import raw_texts
+from laion_eo.types import JSON
 
+LogCapture = pytest.LogCaptureFixture
 COLOURS = {"use": "colours"}
 LOOPBACK = {"use": "http", "allow_hosts": ["127.0.0.1"], "retries": 0, "delay": 0}
 
@@ -182,3 +187,111 @@ def test_the_command_sets_options_of_the_downloader(
     allowed = CliRunner().invoke(cli, [*args, "--out", str(tmp_path / "out")])
     assert allowed.exit_code == 0, allowed.output
     assert "1 images embedded" in allowed.output
+
+
+BAD, SHOWN = b"caf\xe9 \0\x1b[2J", "caf\ufffd \ufffd\ufffd[2J"
+
+
+def rows_of(result: IndexResult) -> list[dict[str, JSON]]:
+    rows: list[dict[str, JSON]] = pq.read_table(result.folder / "metadata").to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "txt", "tar", "json", "urls"])
+def test_captions_that_are_not_utf8_are_repaired_and_counted(
+    kind: str, web: Path, web_url: str, registry: Registry, tmp_path: Path, caplog: LogCapture
+) -> None:
+    """One such caption among many costs neither the pool nor any other caption."""
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    images = {name: (web / f"green0{n}.png").read_bytes() for n, name in enumerate("ab")}
+    good = "ein grünes Feld 🛰, two\nlines"
+    if kind in ("csv", "parquet", "txt"):
+        for name, content in images.items():
+            (pool / f"{name}.png").write_bytes(content)
+    if kind == "csv":
+        rows = b'a.png,"%s"\r\nb.png,"%s"\r\n' % (BAD, good.encode())
+        (pool / "metadata.csv").write_bytes(b"\xef\xbb\xbffile,caption\r\n" + rows)
+    elif kind == "parquet":
+        columns = {"file_name": pa.array(["a.png", "b.png"]), "text": raw_texts([BAD, good])}
+        pq.write_table(pa.table(columns), pool / "metadata.parquet")
+    elif kind == "txt":
+        (pool / "a.txt").write_bytes(BAD)
+        (pool / "b.txt").write_text(good, "utf-8")
+    elif kind == "urls":
+        urls = [f"{web_url}green0{n}.png" for n in (0, 1)]
+        columns = {"url": pa.array(urls), "caption": raw_texts([BAD, good])}
+        pq.write_table(pa.table(columns), pool / "urls.parquet")
+    else:
+        texts = {"a": BAD, "b": good.encode()}
+        with tarfile.open(pool / "0.tar", "w") as archive:
+            for name, text in texts.items():
+                about = json.dumps({"caption": good}).encode()
+                if name == "a":
+                    about = b'{"caption": "caf\xe9 \\u0000\\u001b[2J"}'
+                beside = (f"{name}.json", about) if kind == "json" else (f"{name}.txt", text)
+                add(archive, *beside)
+                add(archive, f"{name}.png", images[name])
+    result = index(pool, tmp_path / "out", COLOURS, registry=registry, downloader=LOOPBACK)
+    assert [row["caption"] for row in rows_of(result)] == [SHOWN, good]
+    source = open_source(pool, lambda: registry.build(Downloader, LOOPBACK, "test", Context()))
+    source.entries()
+    assert source.repaired == 1
+    assert "1 texts of 2 images had bytes that are not UTF-8, or control characters" in caplog.text
+
+
+def test_a_url_with_control_characters_is_no_other_url(
+    web_url: str, registry: Registry, tmp_path: Path
+) -> None:
+    good, bad = [f"{web_url}green00.png\n", f"{web_url}green02.png"], f"{web_url}green0\t1.png"
+    urls: list[str | bytes | None] = [good[0], bad, good[1], b"\xff"]
+    file = tmp_path / "urls.parquet"
+    pq.write_table(pa.table({"url": raw_texts(urls)}), file)
+    result = index(file, tmp_path / "out", COLOURS, registry=registry, downloader=LOOPBACK)
+    assert [row["url"] for row in rows_of(result)] == [f"{web_url}green0{n}.png" for n in (0, 2)]
+    skipped = pq.read_table(result.folder / "skipped").to_pylist()
+    assert [row["image_path"] for row in skipped] == [
+        f"about:invalid#{web_url}green0%091.png", "about:invalid#%FF",
+    ]  # fmt: skip
+    assert all(row["reason"].startswith("bad-url: ") for row in skipped)
+
+
+def test_file_names_that_are_not_utf8(web: Path, registry: Registry, tmp_path: Path) -> None:
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    name = os.fsdecode(b"caf\xe9\x1b.png")
+    (pool / name).write_bytes((web / "green00.png").read_bytes())
+    for prefix, start in (("http://host/", "http://host/"), (None, f"{pool.as_uri()}/")):
+        result = index(pool, tmp_path / "out", COLOURS, prefix, registry)
+        (row,) = rows_of(result)
+        assert (row["image_path"], row["url"]) == ("caf\ufffd\ufffd.png", f"{start}caf%E9%1B.png")
+    (pool / "metadata.csv").write_bytes(b"file,caption\ncaf\xe9\x1b.png,one\na\0b.png,two\n")
+    result = index(pool, tmp_path / "out", COLOURS, "http://host/", registry)
+    assert [row["caption"] for row in rows_of(result)] == ["one"]
+    (skipped,) = pq.read_table(result.folder / "skipped").to_pylist()
+    assert "null" in skipped["reason"]
+
+
+def test_a_tar_that_promises_too_much(web: Path, registry: Registry, tmp_path: Path) -> None:
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    with tarfile.open(pool / "0.tar", "w") as archive:
+        add(archive, "a.png", (web / "green00.png").read_bytes())
+    source = open_source(pool, lambda: pytest.fail("no downloader is needed"))
+    (entry,) = source.entries()
+    assert isinstance(entry, TarMember)
+    ((_, reason),) = source.load([replace(entry, size=1 << 60)])
+    assert reason == f"a file of {1 << 60:,} bytes, more than {1 << 30:,}"
+
+
+def test_odd_values_in_a_description(web: Path, registry: Registry, tmp_path: Path) -> None:
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    values = ['NaN, "text": "t"', '["a"]', "null", '""', "1e999", "2019"]
+    abouts = [f'{{"caption": {value}}}' for value in values]
+    with tarfile.open(pool / "0.tar", "w") as archive:
+        for number, about in enumerate(abouts):
+            add(archive, f"{number}.json", about.encode())
+            add(archive, f"{number}.png", (web / "green00.png").read_bytes())
+    result = index(pool, tmp_path / "out", COLOURS, registry=registry)
+    assert [row["caption"] for row in rows_of(result)] == ["t", None, None, None, None, "2019"]

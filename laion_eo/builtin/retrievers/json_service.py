@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +22,10 @@ from laion_eo.errors import DataError, RunError
 from laion_eo.files import write_atomically
 from laion_eo.redaction import redacted, without_login
 from laion_eo.retrying import RetryPolicy, retry_after
+from laion_eo.texts import one_line, parse_json
 from laion_eo.types import JSON
 
+logger = logging.getLogger("laion_eo")
 Answer = TypeVar("Answer")
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 """Status codes after which a retry may succeed."""
@@ -83,6 +86,9 @@ class Question:
 class Cache:
     """Answers on disk, one file each, named by a hash of service and question.
 
+    A file holds the SHA-256 of its second line, and the answer in that: damage of any kind shows.
+    Name and password in the service's URL are not part of the question.
+
     Args:
         folder: Where; ``None`` keeps nothing.
     """
@@ -90,7 +96,8 @@ class Cache:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def _file(self, url: str, question: Question) -> Path | None:
+    def file(self, url: str, question: Question) -> Path | None:
+        """Return where the answer to a question is, once there is one."""
         if self._folder is None:
             return None
         service = redacted(without_login(url))  # a new password is no new service
@@ -99,17 +106,33 @@ class Cache:
         return self._folder / name[:2] / f"{name}.json"
 
     def get(self, url: str, question: Question) -> JSON:
-        """Return the answer, or ``None``."""
-        file = self._file(url, question)
+        """Return the answer; ``None`` if there is none.
+
+        Raises:
+            BadAnswerError: The file is damaged, or is of an earlier version.
+        """
+        file = self.file(url, question)
         try:
-            return json.loads(file.read_text("utf-8")) if file else None
-        except (OSError, ValueError):
+            content = file.read_bytes() if file else None
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            raise BadAnswerError(f"it cannot be read: {error.strerror}") from None
+        if content is None:
+            return None
+        digest, _, text = content.partition(b"\n")
+        if digest.decode("latin-1") != hashlib.sha256(text).hexdigest():
+            raise BadAnswerError("it is damaged, or of an earlier version")
+        try:
+            return parse_json(text)
+        except ValueError as error:
+            raise BadAnswerError(f"it is damaged: {error}") from None
 
     def put(self, url: str, question: Question, answer: JSON) -> None:
-        """Keep an answer; the file appears complete or not at all."""
-        if (file := self._file(url, question)) is not None:
-            write_atomically(file, json.dumps(answer).encode())
+        """Keep an answer; the file appears complete or not at all, and survives a loss of power."""
+        if (file := self.file(url, question)) is not None:
+            text = json.dumps(answer).encode()
+            write_atomically(file, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
 
 
 @dataclass
@@ -153,13 +176,19 @@ class JsonService:
         pair = f"{url.user or ''}:{url.password or ''}".encode()
         return {"Authorization": f"Basic {b64encode(pair).decode()}"}
 
-    def get(self, path: str) -> JSON:
+    def get(self, path: str, check: Callable[[JSON], Answer]) -> Answer:
         """Return what ``GET path`` answers.
+
+        Args:
+            path: Such as ``indices-list``.
+            check: Returns what is used of it, or raises :class:`BadAnswerError`.
 
         Raises:
             RunError: No answer that can be believed.
         """
-        return self._wait_for([(Question(path, {}), "GET")], lambda _, answer: answer)[0]
+        questions = [(Question(path, {}), "GET")]
+        found: Answer = self._wait_for(questions, lambda _, answer: check(answer))[0]
+        return found
 
     def ask(
         self,
@@ -170,17 +199,19 @@ class JsonService:
         """Return the checked answers, in the order of the questions.
 
         What was answered is kept: when a question fails in the end, asking again resumes there.
+        Answers are checked before they are kept, and again when they are read.
 
         Args:
             questions: Each distinct.
-            check: Returns what is kept of an answer (JSON), or raises :class:`BadAnswerError`.
+            check: Returns what is kept of an answer (JSON), or raises :class:`BadAnswerError`. Of
+                what it returned it returns the same.
             progress: Called with (done, total), like ``check`` in the thread of the event loop.
 
         Raises:
             RunError: A question got no answer that can be believed.
             DataError: The service refused a question.
         """
-        found = [self.cache.get(self.url, question) for question in questions]
+        found = self._known(questions, check)
         todo = [i for i, answer in enumerate(found) if answer is None]
         self.cached += len(questions) - len(todo)
         done = iter(range(len(questions) - len(todo) + 1, len(questions) + 1))
@@ -194,6 +225,26 @@ class JsonService:
         answers = self._wait_for([(questions[i], "POST") for i in todo], keep)
         for i, answer in zip(todo, answers, strict=True):
             found[i] = answer
+        return found
+
+    def _known(
+        self, questions: Sequence[Question], check: Callable[[Question, JSON], Answer]
+    ) -> list[Any]:
+        """Return the answers that the cache has, and ``None`` for the others."""
+        found: list[Any] = []
+        refused: list[str] = []
+        for question in questions:
+            try:
+                answer = self.cache.get(self.url, question)
+                found.append(None if answer is None else check(question, answer))
+            except BadAnswerError as error:
+                found.append(None)
+                refused.append(f"{self.cache.file(self.url, question)}: {error}")
+        if refused:
+            logger.warning(
+                "%d of %d kept answers cannot be used, and are asked for again: %s",
+                len(refused), len(questions), refused[0],
+            )  # fmt: skip
         return found
 
     def _wait_for(
@@ -239,7 +290,7 @@ class JsonService:
             except TimeoutError:
                 reason = f"no answer within {self.timeout:g} s"
             except aiohttp.ClientError as error:
-                reason = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {one_line(error, 200)}"
             except BadAnswerError as error:
                 reason, asked = str(error), error.wait
             except _RefusedError as error:
@@ -269,8 +320,8 @@ class JsonService:
             if "json" not in response.content_type:
                 raise BadAnswerError(f"JSON expected, got {response.content_type}: {start!r}")
             try:
-                return json.loads(content)
-            except (ValueError, RecursionError):
+                return parse_json(content)
+            except ValueError:
                 raise BadAnswerError(f"not complete JSON: {start!r}") from None
 
 

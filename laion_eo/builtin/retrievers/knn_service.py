@@ -24,6 +24,7 @@ from laion_eo.config import RunPath
 from laion_eo.errors import DataError
 from laion_eo.kinds import Retriever, RetrieverConfig, no_neighbors
 from laion_eo.retrying import RetryPolicy
+from laion_eo.texts import one_line, raw_texts, text_of
 from laion_eo.types import JSON, Embeddings, Neighbors
 
 METADATA_TOGETHER = 500
@@ -76,9 +77,9 @@ class KnnService(Retriever):
         use_safety_model: bool = False
         use_violence_detector: bool = False
         aesthetic_score: int | None = Field(default=None, ge=0, le=9)
-        aesthetic_weight: float | None = None
+        aesthetic_weight: float | None = Field(default=None, allow_inf_nan=False)
         concurrency: int = Field(default=4, ge=1)
-        timeout: float = Field(default=60.0, gt=0)
+        timeout: float = Field(default=60.0, gt=0, le=86_400.0)
         retries: int = Field(default=5, ge=0)
         max_bytes: int = Field(default=64 << 20, ge=1)
         cache: RunPath | None = None
@@ -104,12 +105,11 @@ class KnnService(Retriever):
         """
         if self._index_is_there:
             return
-        found = self._service.get("indices-list")
-        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-            raise DataError(f"{self._service.shown}/indices-list: a list of names expected.")
+        found = self._service.get("indices-list", _checked_names)
         if self.config.index not in found:
             raise DataError(
-                f"{self._service.shown}: no index {self.config.index!r}; it has {', '.join(found)}."
+                f"{self._service.shown}: no index {self.config.index!r}; "
+                f"it has {one_line(', '.join(found), 300)}."
             )
         self._index_is_there = True
 
@@ -138,8 +138,9 @@ class KnnService(Retriever):
         by_query = dict(zip(distinct, answers, strict=True))
         found = no_neighbors(len(queries), k)
         for row, question in enumerate(questions):
-            ids, scores = by_query[tuple(question.body["embedding_input"])]
-            found.ids[row, : len(ids)], found.scores[row, : len(ids)] = ids, scores
+            hits = by_query[tuple(question.body["embedding_input"])]
+            found.ids[row, : len(hits)] = [hit["id"] for hit in hits]
+            found.scores[row, : len(hits)] = [hit["similarity"] for hit in hits]
         return found
 
     def _body(self, query: NDArray[np.float32], k: int) -> dict[str, JSON]:
@@ -179,54 +180,89 @@ class KnnService(Retriever):
             for batch in batched(order.tolist(), METADATA_TOGETHER)
         ]
         answers = self._service.ask(questions, _checked_metadata, self.context.progress)
-        rows = [row for answer in answers for row in answer]
-        columns = {
-            name: pa.array([row[place] for row in rows], pa.string())
-            for place, name in enumerate(FIELDS)
-        }
+        rows = [row["metadata"] for answer in answers for row in answer]
+        columns = {name: raw_texts(row[name] for row in rows) for name in FIELDS}
         return pa.table(columns).take(np.searchsorted(order, ids))
 
 
-def _checked_hits(question: Question, answer: JSON) -> list[list[float]]:
-    """Return [ids, similarities] of an answer to ``knn-service``, best first."""
+def _checked_names(answer: JSON) -> list[str]:
+    """Return the names of an answer to ``indices-list``."""
+    if not isinstance(answer, list) or not all(isinstance(name, str) for name in answer):
+        raise BadAnswerError(f"a list of names expected, got {_short(answer)}")
+    return answer
+
+
+def checked_hit(entry: JSON) -> tuple[int, float]:
+    """Return the row index and the similarity of one result of a kNN service.
+
+    Raises:
+        BadAnswerError: It is no object with an id of int64 and a cosine.
+    """
+    found: dict[str, JSON] = entry if isinstance(entry, dict) else {}
+    row, score = found.get("id"), found.get("similarity")
+    if type(row) is not int or not 0 <= row < MAX_ID or not isinstance(score, int | float):
+        raise BadAnswerError(f"a result with id and similarity expected, got {_short(entry)}")
+    if isinstance(score, bool) or not abs(score) <= COSINE:  # NaN is none either
+        raise BadAnswerError(f"id {row} has the similarity {_short(score)}, which is no cosine")
+    return row, float(np.float32(score))
+
+
+def _checked_hits(question: Question, answer: JSON) -> list[dict[str, JSON]]:
+    """Return id and similarity of each result of an answer to ``knn-service``, best first."""
     wanted = question.body["num_result_ids"]
     if not isinstance(answer, list) or len(answer) > wanted:
         raise BadAnswerError(f"a list of at most {wanted} results expected, got {_short(answer)}")
-    hits = []
-    for entry in answer:
-        row, score = (
-            (entry.get("id"), entry.get("similarity")) if isinstance(entry, dict) else 2 * (None,)
-        )
-        if type(row) is not int or not 0 <= row < MAX_ID or not isinstance(score, int | float):
-            raise BadAnswerError(f"a result with id and similarity expected, got {_short(entry)}")
-        if not abs(score) <= COSINE:  # NaN is none either
-            raise BadAnswerError(f"id {row} has the similarity {_short(score)}, which is no cosine")
-        hits.append((-float(np.float32(score)), row))
-    if len({row for _, row in hits}) != len(hits):
+    hits = [checked_hit(entry) for entry in answer]
+    if len({row for row, _ in hits}) != len(hits):
         raise BadAnswerError("the same id twice")
-    hits.sort()
-    return [[row for _, row in hits], [-score for score, _ in hits]]
+    hits.sort(key=lambda hit: (-hit[1], hit[0]))
+    return [{"id": row, "similarity": score} for row, score in hits]
 
 
-def _checked_metadata(question: Question, answer: JSON) -> list[list[str | None]]:
-    """Return [url, caption] of each id of an answer to ``metadata``, in the order of the ids."""
+def _checked_metadata(question: Question, answer: JSON) -> list[dict[str, JSON]]:
+    """Return id, url and caption of each row of an answer to ``metadata``, by id."""
     ids = question.body["ids"]
-    rows = answer if isinstance(answer, list) else []
-    good = [row for row in rows if isinstance(row, dict) and isinstance(row.get("metadata"), dict)]
-    found: dict[int, dict[str, JSON]] = {
-        row["id"]: row["metadata"] for row in good if type(row.get("id")) is int
-    }
+    found: dict[int, dict[str, str | None]] = {}
+    for entry in answer if isinstance(answer, list) else [answer]:
+        said = entry if isinstance(entry, dict) else {}
+        row, about = said.get("id"), said.get("metadata")
+        if type(row) is not int or not isinstance(about, dict):
+            raise BadAnswerError(f"a row with id and metadata expected, got {_short(entry)}")
+        if row in found:
+            raise BadAnswerError(f"the metadata of id {row} twice")
+        found[row] = {field: field_text(about, field, row) for field in FIELDS}
     missing = [row for row in ids if row not in found]
     if missing:
         raise BadAnswerError(f"no metadata for id {missing[0]} and {len(missing) - 1} others")
-    return [[_text(found[row], field) for field in FIELDS] for row in ids]
+    if len(found) > len(ids):
+        raise BadAnswerError(f"metadata of {len(found)} rows instead of {len(ids)}")
+    return [{"id": row, "metadata": found[row]} for row in ids]
 
 
-def _text(row: dict[str, JSON], field: FieldName) -> str | None:
-    names = columns_of(field, row)
-    return next((str(row[name]) for name in names if row[name] is not None), None)
+def field_text(about: dict[str, JSON], field: FieldName, row: int) -> str | None:
+    """Return a field of a row's metadata; pandas writes NaN for what is missing.
+
+    Args:
+        about: The metadata.
+        field: ``url`` or ``caption``.
+        row: The row index, for the message.
+
+    Raises:
+        BadAnswerError: It is no text.
+    """
+    for name in columns_of(field, about):
+        value = about[name]
+        if value is None or value != value:
+            continue
+        if not isinstance(value, str | int | float) or (field == "url" and type(value) is not str):
+            raise BadAnswerError(f"id {row} has the {field} {_short(value)}, which is no text")
+        return text_of(value)
+    return None
 
 
 def _short(value: JSON) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"a deeply nested {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:80]}..."

@@ -25,9 +25,10 @@ from laion_eo.builtin.retrievers.storage import (
 )
 from laion_eo.columns import FieldName, require_column
 from laion_eo.errors import DataError, LaionEOError
+from laion_eo.texts import as_texts, raw_texts
 
 FIELDS: tuple[FieldName, ...] = ("url", "caption")
-EMPTY = pa.table({field: pa.array([], pa.string()) for field in FIELDS})
+EMPTY = pa.table({field: pa.array([], pa.large_string()) for field in FIELDS})
 
 
 def choose_columns(names: Sequence[str], source: object) -> dict[str, str]:
@@ -57,7 +58,9 @@ class Metadata(ABC):
     def take(self, ids: NDArray[np.int64]) -> pa.Table:
         """Return ``url`` and ``caption`` (strings) of rows, in the order of ``ids``.
 
-        Each row is fetched once, in the order in which the rows are stored.
+        Each row is fetched once, in the order in which the rows are stored. Strings are as the pool
+        has them, whether or not they are UTF-8: the stage ``candidates`` replaces what is not, and
+        counts it.
 
         Args:
             ids: int64, (m,), row indices.
@@ -174,7 +177,7 @@ class Hdf5Metadata(Metadata):
         with damaged, file.open() as stream, open_hdf5(stream, file) as hdf5:
             group = hdf5["dataset"]
             columns = {
-                name: pa.array(_texts(group[column], positions[order]), pa.string())
+                name: raw_texts(_stored(group[column], positions[order]))
                 for name, column in self._columns.items()
             }
         return pa.table(columns).take(back)
@@ -184,15 +187,15 @@ HDF5_RUN = 65_536
 """Rows of a compressed column that are read together; h5py is slow at picking single rows."""
 
 
-def _texts(column: Any, positions: NDArray[np.int64]) -> list[str]:
+def _stored(column: Any, positions: NDArray[np.int64]) -> list[bytes]:
     """Read the byte strings at ascending positions of a column."""
-    found: list[str] = []
+    found: list[bytes] = []
     runs = positions // HDF5_RUN
     for run in np.unique(runs):
         start = int(run) * HDF5_RUN
         rows = column[start : start + HDF5_RUN]
         here = positions[runs == run] - start
-        found += [rows[position].decode("utf-8", "replace") for position in here]
+        found += [rows[position] for position in here]
     return found
 
 
@@ -209,10 +212,8 @@ def _strings(table: pa.Table, column: str, source: Stored) -> pa.ChunkedArray:
     if table.column_names.count(column) != 1:
         raise DataError(f"{source}: two columns {column!r}; which one counts?")
     values = table[column]
-    # Bytes that are not UTF-8 are no reason to refuse a pool: a run replaces them.
-    of_bytes = pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)
     try:
-        return values.cast(pa.string(), safe=not of_bytes)
+        return as_texts(values)
     except pa.ArrowException:
         raise DataError(f"{source}: no texts in the column {column!r}: {values.type}.") from None
 

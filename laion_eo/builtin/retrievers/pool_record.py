@@ -112,6 +112,7 @@ class PoolRecord(PoolAbout):
         dim: Their length.
         rows: Number of images embedded.
         skipped: Number of images that could not be read.
+        repaired_texts: Captions, names and URLs in which characters were replaced.
         complete: Whether the indexing has finished.
         index: What it was asked for; ``None`` where that is not known.
         files: Each file of the pool, those of a shard together; empty unless complete.
@@ -121,6 +122,7 @@ class PoolRecord(PoolAbout):
     dim: int = Field(ge=1)
     rows: int = Field(ge=0)
     skipped: int = Field(ge=0)
+    repaired_texts: int = Field(default=0, ge=0)
     complete: bool
     index: IndexArguments | None = None
     files: tuple[FileRecord, ...] = ()

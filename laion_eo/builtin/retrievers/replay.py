@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 
@@ -13,12 +12,15 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from laion_eo.builtin.retrievers.json_service import BadAnswerError
+from laion_eo.builtin.retrievers.knn_service import COSINE, checked_hit, field_text
 from laion_eo.builtin.retrievers.metadata import FIELDS, choose_columns
 from laion_eo.columns import columns_of, require_column
 from laion_eo.config import RunPath
 from laion_eo.errors import DataError
 from laion_eo.fingerprint import file_sha256
 from laion_eo.kinds import PoolSize, Retriever, RetrieverConfig, no_neighbors
+from laion_eo.texts import as_texts, parse_json, raw_texts
 from laion_eo.types import JSON, Embeddings, Neighbors
 
 
@@ -55,9 +57,12 @@ class Replay(Retriever):
             raise DataError(f"{file}: cannot be read: {error}") from None
         if any(found[name].null_count for name in ("source", "id", "score")):
             raise DataError(f"{file}: rows without source, id or similarity.")
-        wrong = pc.or_(pc.less(found["id"], 0), pc.invert(pc.is_finite(found["score"])))
-        if pc.any(wrong).as_py():
-            raise DataError(f"{file}: rows whose id is negative, or similarity not finite.")
+        cosine = pc.less_equal(pc.abs(found["score"]), COSINE)  # NaN is none either
+        if pc.any(pc.or_(pc.less(found["id"], 0), pc.invert(cosine))).as_py():
+            raise DataError(f"{file}: rows whose id is negative, or similarity no cosine.")
+        pairs = ["source", "id"]
+        if len(found.select(pairs).group_by(pairs).aggregate([])) < len(found):
+            raise DataError(f"{file}: an anchor that has the same id twice.")
         order = [("source", "ascending"), ("score", "descending"), ("id", "ascending")]
         return found.sort_by(order)
 
@@ -137,38 +142,47 @@ def _named(table: pa.Table, file: Path) -> pa.Table:
             "source": table["source"].cast(pa.int64()),
             "id": table["id"].cast(pa.int64()),
             "score": table[score].cast(pa.float32(), safe=False),
-            **{name: table[column].cast(pa.string()) for name, column in chosen.items()},
+            **{name: as_texts(table[column]) for name, column in chosen.items()},
         }
     )
 
 
 def _read_csv(file: Path) -> pa.Table:
-    # Captions can hold line breaks.
     return pyarrow.csv.read_csv(
-        file, parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True)
+        file,
+        # Captions can hold line breaks.
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        # What is not UTF-8 is replaced, and counted, with the rest of the pool's texts.
+        convert_options=pyarrow.csv.ConvertOptions(check_utf8=False),
     )
 
 
 def _read_answers(file: Path) -> pa.Table:
-    rows: list[dict[str, JSON]] = []
-    with file.open(encoding="utf-8") as stream:
+    columns: dict[str, list[JSON]] = {name: [] for name in ("source", "id", "similarity", *FIELDS)}
+    with file.open("rb") as stream:
         for source, line in enumerate(stream):
-            answer = json.loads(line)
-            for entry in answer if isinstance(answer, list) else [answer]:
-                if not isinstance(entry, dict):
-                    raise ValueError(f"line {source + 1} is neither a result nor a list of them")
-                row = {"source": source, "id": entry.get("id")}
-                for field in ("similarity", *FIELDS):
-                    found = columns_of(field, entry)
-                    row[field] = entry[found[0]] if found else None
-                rows.append(row)
-    schema = pa.schema(
-        [
-            ("source", pa.int64()),
-            ("id", pa.int64()),
-            ("similarity", pa.float64()),
-            ("url", pa.string()),
-            ("caption", pa.string()),
-        ]
-    )
-    return pa.Table.from_pylist(rows, schema=schema)
+            try:
+                results = _results(line)
+            except (ValueError, BadAnswerError) as error:
+                raise ValueError(f"line {source + 1}: {error}") from None
+            for result in results:
+                for name, value in {"source": source, **result}.items():
+                    columns[name].append(value)
+    numbers = {"source": pa.int64(), "id": pa.int64(), "similarity": pa.float64()}
+    texts = {str(name): raw_texts(columns[name]) for name in FIELDS}
+    found = {name: pa.array(columns[name], kind) for name, kind in numbers.items()}
+    return pa.table({**found, **texts})
+
+
+def _results(line: bytes) -> list[dict[str, JSON]]:
+    """Return the results of one line, each with ``id``, ``similarity``, ``url`` and ``caption``."""
+    answer = parse_json(line)
+    found = []
+    for entry in answer if isinstance(answer, list) else [answer]:
+        if not isinstance(entry, dict):
+            raise ValueError("neither a result nor a list of them")
+        score = next((entry[name] for name in columns_of("similarity", entry)), None)
+        row, similarity = checked_hit({"id": entry.get("id"), "similarity": score})
+        texts = {str(field): field_text(entry, field, row) for field in FIELDS}
+        found.append({"id": row, "similarity": similarity, **texts})
+    return found

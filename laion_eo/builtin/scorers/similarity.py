@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from laion_eo.component import ComponentConfig
 from laion_eo.kinds import ScoreBatch, Scorer
+from laion_eo.kinds.contract import check_embeddings
 
 
 class ImageSimilarity(Scorer):
@@ -42,7 +43,9 @@ class TextSimilarity(Scorer):
 
     def score(self, batch: ScoreBatch) -> pa.Table:
         """Return the column ``text_similarity``, -1..1."""
-        prompt = batch.embedder.embed_texts([self.config.prompt])[0]
-        return pa.table(
-            [pa.array(batch.image_embeddings @ prompt, pa.float32())], schema=self.columns
+        embedder = batch.embedder
+        (prompt,) = check_embeddings(
+            embedder, embedder.embed_texts([self.config.prompt]), 1, embedder.dim
         )
+        cosine = batch.image_embeddings @ prompt
+        return pa.table([pa.array(cosine, pa.float32())], schema=self.columns)

@@ -12,7 +12,8 @@ import pyarrow as pa
 from laion_eo.component import Component
 from laion_eo.errors import DataError
 from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer
-from laion_eo.kinds.contract import check_anchor, check_embeddings, check_pictures
+from laion_eo.kinds.blaming import each
+from laion_eo.kinds.contract import check_anchor, check_count, check_embeddings, check_pictures
 from laion_eo.pipeline.stages.base import StreamStage
 from laion_eo.redaction import redacted
 from laion_eo.schema import ANCHORS
@@ -37,12 +38,14 @@ class Anchors(StreamStage):
 
     def total(self) -> int:
         """Return the number of batches, if the source can count its samples."""
-        return -(-(self.workbench.one(AnchorSource).count() or 0) // BATCH)
+        source = self.workbench.one(AnchorSource)
+        count = source.count()
+        return -(-check_count(source, 0 if count is None else count, "samples") // BATCH)
 
     def parts(self, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:
         """Yield the table of each batch of samples."""
         source = self.workbench.ready(self.workbench.one(AnchorSource))
-        samples = (check_anchor(source, sample) for sample in source.anchors())
+        samples = (check_anchor(source, sample) for sample in each(source, source.anchors()))
         index = 0
         while batch := list(islice(samples, BATCH)):
             if index not in done:

@@ -16,12 +16,13 @@ from laion_eo.component import Component
 from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import Retriever, ShardedRetriever, no_neighbors
-from laion_eo.kinds.contract import check_lookup, check_neighbors
+from laion_eo.kinds.contract import check_count, check_counts, check_lookup, check_neighbors
 from laion_eo.pipeline.checks import check_pool_model, check_pool_weights
 from laion_eo.pipeline.manifest import StageRecord
 from laion_eo.pipeline.stages.base import TableStage
 from laion_eo.pipeline.stages.shard_store import Searched, ShardStore, join
 from laion_eo.schema import CANDIDATES, NEIGHBORS
+from laion_eo.texts import INVALID_URL, clean_texts, clean_urls
 from laion_eo.types import Embeddings
 
 logger = logging.getLogger("laion_eo")
@@ -100,7 +101,7 @@ class NeighborsStage(TableStage):
         search = fingerprint([self.identity(), before and before.fingerprint])
         store = ShardStore(self.run_dir.scratch(self.name), search)
         best, start = store.load(no_neighbors(len(self._queries[1]), retriever.config.k))
-        shards = retriever.shards()
+        shards = check_count(retriever, retriever.shards(), "shards")
         if start:
             logger.info("%s: resumes, %d of %d shards done", self.name, start, shards)
 
@@ -132,7 +133,7 @@ class NeighborsStage(TableStage):
             self._searched.add(shard)
             both = np.concatenate([self._best, found.scores], axis=1)
             self._best = np.partition(both, k, axis=1)[:, k:]
-        return Searched(found, retriever.take_counts())
+        return Searched(found, check_counts(retriever, retriever.take_counts()))
 
     @cached_property
     def _searched(self) -> set[int]:
@@ -153,25 +154,39 @@ class Candidates(TableStage):
     """One row per distinct image: the anchor nearest to it, and how many anchors found it."""
 
     name = "candidates"
+    version = 2
     needs = ("neighbors",)
+    _repaired = 0
 
     def components(self) -> Sequence[Component]:
         """Return the retriever, which knows the metadata."""
         return [self.workbench.one(Retriever)]
 
     def make(self) -> pa.Table:
-        """Return the candidates, by anchor and then by similarity."""
+        """Return the candidates, by anchor and then by similarity.
+
+        Every pool's texts enter here, whatever its retriever: what no table can hold is replaced.
+        """
         best = nearest_anchor(self.run_dir.read("neighbors"))
         retriever = self.workbench.ready(self.workbench.one(Retriever))
         ids = best["id"].to_numpy()
         metadata = check_lookup(retriever, retriever.lookup(ids), len(ids))
-        for name in ("url", "caption"):
-            best = best.append_column(name, metadata[name].cast(pa.string()))
+        urls, mended = clean_urls(metadata["url"])
+        captions, self._repaired = clean_texts(metadata["caption"])
+        if mended or self._repaired:
+            logger.warning(
+                "%s: %d captions had characters that are replaced, %d URLs some that no URL has",
+                self.name, self._repaired, mended,
+            )  # fmt: skip
+        for name, column in (("url", urls), ("caption", captions)):
+            best = best.append_column(name, column.cast(pa.string()))
         return best.select(CANDIDATES.names).cast(CANDIDATES)
 
     def counts(self, table: pa.Table) -> dict[str, int]:
-        """Count the distinct images."""
-        return {"images": table.num_rows}
+        """Count the distinct images, the captions that were repaired, the URLs that are none."""
+        invalid = pc.sum(pc.starts_with(table["url"], INVALID_URL)).as_py() or 0
+        odd = {"repaired_texts": self._repaired, "invalid_urls": invalid}
+        return {"images": table.num_rows} | {what: count for what, count in odd.items() if count}
 
 
 def nearest_anchor(neighbors: pa.Table) -> pa.Table:

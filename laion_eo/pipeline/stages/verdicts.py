@@ -57,7 +57,7 @@ class Verdicts(TableStage):
         masks, reasons = [np.zeros(0, dtype=bool)], list[str]()
         for start, stop in row_ranges(rows.num_rows, BATCH):
             verdict = filter_.keep(rows.slice(start, stop - start))
-            check_verdict(filter_, verdict, stop - start)
+            verdict = check_verdict(filter_, verdict, stop - start)
             masks.append(verdict.mask)
             reasons += verdict.reasons
         return Verdict(np.concatenate(masks), reasons)

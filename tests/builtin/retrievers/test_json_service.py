@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 from knn_server import Reply, Server, serve_knn
 
-from laion_eo.builtin.retrievers.json_service import Cache, JsonService, Question
+from laion_eo.builtin.retrievers.json_service import (
+    BadAnswerError,
+    Cache,
+    JsonService,
+    Question,
+)
 from laion_eo.errors import RunError
 from laion_eo.retrying import RetryPolicy
 from laion_eo.testing import random_unit
@@ -31,7 +36,9 @@ def server() -> Iterator[Server]:
 class Asker:
     """A service that waits for nobody, and notes how long it would have waited."""
 
-    def __init__(self, server: Server, tries: int = 4, longest: float = 60.0) -> None:
+    def __init__(
+        self, server: Server, tries: int = 4, longest: float = 60.0, cache: Path | None = None
+    ) -> None:
         self.waits: list[float] = []
         self.service = JsonService(
             server.url,
@@ -39,7 +46,7 @@ class Asker:
             timeout=10.0,
             policy=RetryPolicy(tries, first_wait=0.5, longest_wait=longest),
             max_bytes=1000,
-            cache=Cache(None),
+            cache=Cache(cache),
             sleep=self._sleep,
         )
 
@@ -108,10 +115,53 @@ def test_the_first_failure_ends_the_other_questions(server: Server) -> None:
 
 def test_answers_are_cached_by_service_and_question(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    cache.put("http://one", QUESTIONS[0], [1])
-    assert cache.get("http://one", QUESTIONS[0]) == [1]
+    cache.put("http://one", QUESTIONS[0], ["\ud800", 0.1])
+    assert cache.get("http://one", QUESTIONS[0]) == ["\ud800", 0.1]
     assert cache.get("http://other", QUESTIONS[0]) is None
     assert cache.get("http://one", QUESTIONS[1]) is None
-    (file,) = (path for path in tmp_path.rglob("*.json"))
-    file.write_text("[1")  # a disk that was full
-    assert cache.get("http://one", QUESTIONS[0]) is None
+    assert Cache(None).get("http://one", QUESTIONS[0]) is None
+
+
+def test_a_new_password_asks_no_question_again(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.put("http://who:old@one/knn", QUESTIONS[0], [1])
+    for url in ("http://who:new@one/knn", "http://one/knn"):
+        assert cache.get(url, QUESTIONS[0]) == [1]
+    assert cache.get("http://who:new@one", QUESTIONS[0]) is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "zeroed", "flipped", "earlier"])
+def test_a_damaged_answer_is_asked_for_again_with_one_line(
+    server: Server, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    asker = Asker(server, cache=tmp_path)
+    wanted = asker.ask(QUESTIONS)
+    file = asker.service.cache.file(server.url, QUESTIONS[2])
+    assert file is not None
+    content = file.read_bytes()
+    flipped = bytearray(content)
+    flipped[-5] ^= 1
+    damaged = {"cut": content[:-3], "empty": b"", "zeroed": bytes(len(content)),
+               "flipped": bytes(flipped), "earlier": b"[[1], [0.5]]"}  # fmt: skip
+    file.write_bytes(damaged[damage])
+    before = len(server.asked)
+    assert Asker(server, cache=tmp_path).ask(QUESTIONS) == wanted
+    assert len(server.asked) == before + 1
+    (record,) = caplog.records
+    line = record.getMessage()
+    assert line.startswith(f"1 of 4 kept answers cannot be used, and are asked for again: {file}: ")
+    assert file.read_bytes() == content
+
+
+def test_a_kept_answer_is_checked_when_it_is_read(server: Server, tmp_path: Path) -> None:
+    asker = Asker(server, cache=tmp_path)
+    asker.service.cache.put(server.url, QUESTIONS[0], "nonsense")
+
+    def check(question: Question, answer: JSON) -> JSON:
+        if answer == "nonsense":
+            raise BadAnswerError("nonsense")
+        return answer
+
+    (answer,) = asker.service.ask(QUESTIONS[:1], check, lambda done, total: None)
+    assert answer != "nonsense"
+    assert asker.service.cache.get(server.url, QUESTIONS[0]) == answer

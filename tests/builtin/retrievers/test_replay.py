@@ -11,6 +11,7 @@ import pytest
 from laion_eo.builtin.retrievers.replay import Replay
 from laion_eo.component import Context
 from laion_eo.errors import DataError
+from laion_eo.texts import clean_texts, clean_urls, raw_texts
 
 QUERIES = np.zeros((4, 8), np.float32)
 CSV = """source,url,filename,id,fast_similarity,caption
@@ -125,18 +126,53 @@ def test_what_is_no_record(tmp_path: Path) -> None:
     file.write_text("source,id,similarity,url,caption\n0,many,0.5,u,c\n")
     with pytest.raises(DataError, match=r"x\.csv: cannot be read: .*many"):
         replay(file).search(QUERIES, 3)
-    for row in ("0,-7,0.5", "0,7,inf"):
+    for row in ("0,-7,0.5", "0,7,inf", "0,7,1.5"):
         file.write_text(f"source,id,similarity,url,caption\n{row},u,c\n")
         with pytest.raises(DataError, match=r"x\.csv: rows whose id is negative, or"):
             replay(file).search(QUERIES, 3)
     with pytest.raises(DataError, match=r"none\.csv: cannot be read"):
         replay(tmp_path / "none.csv").search(QUERIES, 3)
     for text, reason in {
-        '{"id": 1,': "line 1",
-        "[]\nnull": "line 2 is neither a result",
-        "[7]": "line 1 is neither a result",
-        f'{{"id": {10**30}}}': "too (large|big)",
+        '{"id": 1,': "line 1: ",
+        "[]\nnull": "line 2: neither a result",
+        "[7]": "line 1: neither a result",
+        f'{{"id": {10**30}, "similarity": 1}}': "with id and similarity",
+        '{"id": true, "similarity": 1}': "with id and similarity",
+        '{"id": 1, "similarity": 1, "url": ["u"]}': "id 1 has the url",
+        '{"id": 1, "similarity": 1e999}': "no cosine",
+        '{"id": 1, "id": 2, "similarity": 1}': "a key twice",
+        "[" * 10**6: "nested too deeply",
+        '[{"id": 1, "similarity": 1}, {"id": 1, "similarity": 1}]': "",
     }.items():
         (tmp_path / "y.jsonl").write_text(text)
-        with pytest.raises(DataError, match=rf"y\.jsonl: cannot be read: .*({reason})"):
+        wanted = (
+            rf"cannot be read: .*({reason})" if reason else "an anchor that has the same id twice"
+        )
+        with pytest.raises(DataError, match=rf"y\.jsonl: {wanted}"):
             replay(tmp_path / "y.jsonl").search(QUERIES, 3)
+
+
+BAD = b"caf\xe9 \0 \x1b[2J"
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+def test_captions_that_are_not_utf8_come_as_they_are(tmp_path: Path, kind: str) -> None:
+    """The stage that asked for them replaces what cannot stay, and counts it."""
+    file = tmp_path / f"bad.{kind}"
+    if kind == "csv":
+        file.write_bytes(
+            b'source,id,similarity,url,caption\n0,7,0.5,http://a/\xff,"' + BAD + b'"\n'
+        )
+    elif kind == "jsonl":
+        text = BAD.replace(b"\0", b"\\u0000").replace(b"\x1b", b"\\u001b")
+        hit = b'{"id": 7, "similarity": 0.5, "url": "http://a/\xff", "caption": "%s"}' % text
+        file.write_bytes(hit)
+    else:
+        texts = {"url": raw_texts([b"http://a/\xff"]), "caption": raw_texts([BAD])}
+        numbers = {"source": pa.array([0]), "id": pa.array([7]), "similarity": pa.array([0.5])}
+        pq.write_table(pa.table(numbers | texts), file)
+    found = replay(file)
+    assert found.search(QUERIES, 1).ids[0, 0] == 7
+    table = found.lookup(np.array([7], np.int64))
+    assert clean_texts(table["caption"])[0].to_pylist() == ["caf\ufffd \ufffd \ufffd[2J"]
+    assert clean_urls(table["url"])[0].to_pylist() == ["about:invalid#http://a/%FF"]

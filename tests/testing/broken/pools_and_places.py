@@ -57,7 +57,8 @@ class TestInvents(OverPool):
         def search(self, queries: Any, k: int) -> Neighbors:
             found = super().search(queries, k)
             scores = np.where(found.ids < 0, np.float32(-1), found.scores)
-            return Neighbors(scores, np.abs(found.ids))
+            invented = 1000 + np.arange(found.ids.size).reshape(found.ids.shape)
+            return Neighbors(scores, np.where(found.ids < 0, invented, found.ids))
 
 
 class TestWorseWithFewer(OverPool):
