@@ -25,6 +25,7 @@ from laion_eo.hub.cards import (
     size_category,
 )
 from laion_eo.schema import PUBLISHED_COLUMNS
+from laion_eo.texts import clean
 
 LANGUAGES_SHOWN = 20
 UNTAGGED = "(no language)"
@@ -133,7 +134,7 @@ def render_card(
         counts=[(n, k, v) for n, stage in public.stages.items() for k, v in stage.counts.items()],
         parts=list(_parts(public)),
         languages=shown if tags.keys() - {None} else [],
-        sections=sections,
+        sections=[clean(section)[0] for section in sections],
         run_file=tomli_w.dumps(public.run).strip(),
         columns=PUBLISHED_COLUMNS,
     )
