@@ -224,7 +224,7 @@ class JsonService:
     def _known(
         self, questions: Sequence[Question], check: Callable[[Question, JSON], Answer]
     ) -> tuple[list[Any], str]:
-        """Return the cache's answers, ``None`` for those it lacks, and what is wrong with others."""
+        """Return what the cache has, ``None`` for the others, and what is wrong with it."""
         found: list[Any] = []
         refused: list[str] = []
         for question in questions:
