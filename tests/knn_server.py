@@ -29,6 +29,7 @@ class Server(ThreadingHTTPServer):
         self.pool = pool
         self.asked: list[tuple[str, Any]] = []
         self.spoil = lambda path, body, count: None
+        self.names = json.dumps(["small", "large"]).encode()
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
 
@@ -47,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self._send(200, "application/json", json.dumps(["small", "large"]).encode())
+        self._send(200, "application/json", self.server.names)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -25,6 +25,7 @@ from laion_eo.hub.cards import (
 )
 from laion_eo.redaction import redacted
 from laion_eo.schema import PUBLISHED_COLUMNS
+from laion_eo.texts import clean
 
 
 class _View(BaseModel):
@@ -134,7 +135,7 @@ def render_card(
         thresholds=dict(_thresholds(public.stages["verdicts"])),
         counts=[(n, k, v) for n, stage in public.stages.items() for k, v in stage.counts.items()],
         parts=list(_parts(public)),
-        sections=[redacted(section) for section in sections],
+        sections=[clean(redacted(section))[0] or "" for section in sections],
         run_file=tomli_w.dumps(public.run).strip(),
         columns=PUBLISHED_COLUMNS,
     )

@@ -93,7 +93,8 @@ class Retriever(Component):
 
         Returns:
             m rows in the order of ``ids``, with at least ``url`` and ``caption`` (strings, null
-            where the pool has none).
+            where the pool has none). Strings may be what the pool has, UTF-8 or not: the run
+            replaces what no table can hold, and counts it; see :mod:`laion_eo.texts`.
         """
 
     def pool_size(self) -> PoolSize | None:

@@ -325,7 +325,7 @@ class RunDir:
                 path.unlink()
 
     def files_of(self, work: Work, count: int = 0) -> tuple[FileRecord, ...]:
-        """Return the records of all files that a step has made.
+        """Return the records of all parts that a stage has made.
 
         Args:
             work: What it was to make.
@@ -334,9 +334,6 @@ class RunDir:
         Raises:
             RunError: Some are missing: somebody else has changed the directory meanwhile.
         """
-        if work.step == self.dataset.name:
-            paths = sorted(path for path in self.dataset.rglob("*") if path.is_file())
-            return tuple(record_file(self.path, path, _rows(path)) for path in paths)
         files = self.records.finished_of(work)
         whole = [part_number(file.path) for file in files] == list(range(max(count, len(files))))
         if not files or not whole or any(self.fault(file) for file in files):
@@ -364,7 +361,3 @@ class RunDir:
         for journal in self._journals(step):
             journal.unlink()
         shutil.rmtree(self.scratch(step), ignore_errors=True)
-
-
-def _rows(path: Path) -> int | None:
-    return int(pq.read_metadata(path).num_rows) if path.suffix == ".parquet" else None

@@ -237,7 +237,7 @@ class Runner:
         self.session.begin(work, self.workbench.providers(step.components()))
         self.run_dir.begin(work)
         if isinstance(step, Publishing):
-            counts, files = self._publish(step), self.run_dir.files_of(work)
+            counts, files = self._publish(step), step.files
         else:
             counts, files = self._make(step, work)
         record = StageRecord(

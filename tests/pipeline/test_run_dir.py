@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from laion_eo.errors import ConfigError, RunError
+from laion_eo.file_record import record_file
 from laion_eo.files import write_atomically
 from laion_eo.pipeline.manifest import StageRecord
 from laion_eo.pipeline.records import Work
@@ -28,7 +29,11 @@ def made(run_dir: RunDir, work: Work, *tables: pa.Table) -> RunDir:
     run_dir.begin(work)
     for index, part in enumerate(tables):
         run_dir.write_part(work, index, part)
-    files = run_dir.files_of(work)
+    if work.step == "dataset":
+        there = sorted(path for path in run_dir.dataset.rglob("*") if path.is_file())
+        files = tuple(record_file(run_dir.path, path) for path in there)
+    else:
+        files = run_dir.files_of(work)
     parts = len(tables)
     record = StageRecord(
         fingerprint=work.fingerprint,

@@ -195,6 +195,7 @@ class JsonService:
         questions: Sequence[Question],
         check: Callable[[Question, JSON], Answer],
         progress: Callable[[int, int], None],
+        before: Callable[[], None] = lambda: None,
     ) -> list[Answer]:
         """Return the checked answers, in the order of the questions.
 
@@ -206,12 +207,14 @@ class JsonService:
             check: Returns what is kept of an answer (JSON), or raises :class:`BadAnswerError`. Of
                 what it returned it returns the same.
             progress: Called with (done, total), like ``check`` in the thread of the event loop.
+            before: Called before the first question goes out; not where all answers are kept.
 
         Raises:
-            RunError: A question got no answer that can be believed.
+            RunError: A question got no answer that can be believed; a kept one that cannot be used
+                is named.
             DataError: The service refused a question.
         """
-        found = self._known(questions, check)
+        found, unusable = self._known(questions, check)
         todo = [i for i, answer in enumerate(found) if answer is None]
         self.cached += len(questions) - len(todo)
         done = iter(range(len(questions) - len(todo) + 1, len(questions) + 1))
@@ -222,15 +225,21 @@ class JsonService:
             progress(next(done), len(questions))
             return kept
 
-        answers = self._wait_for([(questions[i], "POST") for i in todo], keep)
+        if not todo:
+            return found
+        try:
+            before()
+            answers = self._wait_for([(questions[i], "POST") for i in todo], keep)
+        except RunError as error:
+            raise RunError(f"{error} {unusable}".rstrip()) from None
         for i, answer in zip(todo, answers, strict=True):
             found[i] = answer
         return found
 
     def _known(
         self, questions: Sequence[Question], check: Callable[[Question, JSON], Answer]
-    ) -> list[Any]:
-        """Return the answers that the cache has, and ``None`` for the others."""
+    ) -> tuple[list[Any], str]:
+        """Return what the cache has, ``None`` for the others, and what is wrong with it."""
         found: list[Any] = []
         refused: list[str] = []
         for question in questions:
@@ -240,12 +249,11 @@ class JsonService:
             except BadAnswerError as error:
                 found.append(None)
                 refused.append(f"{self.cache.file(self.url, question)}: {error}")
-        if refused:
-            logger.warning(
-                "%d of %d kept answers cannot be used, and are asked for again: %s",
-                len(refused), len(questions), refused[0],
-            )  # fmt: skip
-        return found
+        if not refused:
+            return found, ""
+        unusable = f"{len(refused)} of {len(questions)} kept answers cannot be used: {refused[0]}."
+        logger.warning("%s They are asked for again.", unusable)
+        return found, unusable
 
     def _wait_for(
         self, requests: Sequence[tuple[Question, str]], keep: Callable[[Question, JSON], Any]

@@ -132,9 +132,9 @@ class KnnService(Retriever):
         """
         questions = [Question("knn-service", self._body(query, k)) for query in queries]
         distinct = {tuple(q.body["embedding_input"]): q for q in questions}
-        if distinct:
-            self._check_index()
-        answers = self._service.ask(list(distinct.values()), _checked_hits, self.context.progress)
+        progress, check_index = self.context.progress, self._check_index
+        asked = list(distinct.values())
+        answers = self._service.ask(asked, _checked_hits, progress, check_index)
         by_query = dict(zip(distinct, answers, strict=True))
         found = no_neighbors(len(queries), k)
         for row, question in enumerate(questions):

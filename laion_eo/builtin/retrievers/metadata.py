@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -135,7 +136,9 @@ class ArrowMetadata(_Files):
     def _read(self, file: Stored) -> pa.Table:
         with _reading(file, "incomplete, or not an Arrow file"), file.open() as stream:
             table = pa.ipc.open_file(pa.PythonFile(stream, mode="r")).read_all()
-            table.validate(full=True)  # its buffers are taken as they lie in the file
+            for column in table.columns:  # its buffers are taken as they lie in the file
+                for chunk in column.chunks:
+                    _check_buffers(chunk)
             return table
 
     def _table(self, file: Stored) -> pa.Table:
@@ -216,6 +219,28 @@ def _strings(table: pa.Table, column: str, source: Stored) -> pa.ChunkedArray:
         return as_texts(values)
     except pa.ArrowException:
         raise DataError(f"{source}: no texts in the column {column!r}: {values.type}.") from None
+
+
+def _check_buffers(chunk: pa.Array) -> None:
+    """Refuse offsets and indices that point elsewhere; strings may be no UTF-8.
+
+    Raises:
+        pyarrow.ArrowException: There are some.
+    """
+    if pa.types.is_dictionary(chunk.type):
+        _check_buffers(chunk.dictionary)
+        chunk.indices.validate(full=True)
+        last = pc.max(chunk.indices).as_py()
+        if last is not None and not 0 <= pc.min(chunk.indices).as_py() <= last < len(
+            chunk.dictionary
+        ):
+            raise pa.ArrowInvalid("an index beyond its dictionary")
+        return
+    if pa.types.is_string(chunk.type):
+        chunk = chunk.view(pa.binary())
+    elif pa.types.is_large_string(chunk.type):
+        chunk = chunk.view(pa.large_binary())
+    chunk.validate(full=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from laion_eo.component import Component
 from laion_eo.dataset.card import render_card
 from laion_eo.dataset.tree import write_tree
+from laion_eo.file_record import FileRecord
 from laion_eo.kinds import Publisher, Release
 from laion_eo.kinds.contract import check_revision
 from laion_eo.pipeline.stages.assemble import with_scores
@@ -19,8 +20,13 @@ from laion_eo.schema import PUBLISHED
 
 
 class Publishing(Step):
-    """Writes ``dataset/`` of the run directory and hands it to the publisher."""
+    """Writes ``dataset/`` of the run directory and hands it to the publisher.
 
+    Attributes:
+        files: What it wrote, as it was written; their paths start at the run directory.
+    """
+
+    files: tuple[FileRecord, ...] = ()
     name = "dataset"
     needs = ("anchors", "neighbors", "candidates", "downloads", "scores", "languages", "verdicts")
 
@@ -40,6 +46,8 @@ class Publishing(Step):
         table = published_rows(with_scores(self.run_dir), self.run_dir.read("verdicts"))
         card = partial(render_card, options, table, manifest, sections)
         files = write_tree(self.run_dir.dataset, options.config, table, card)
+        folder = self.run_dir.dataset.name
+        self.files = tuple(f.model_copy(update={"path": f"{folder}/{f.path}"}) for f in files)
         publisher = self.workbench.ready(self.workbench.one(Publisher))
         revision = publisher.publish(Release(options.config, self.run_dir.dataset, files))
         self._revision = check_revision(publisher, revision)

@@ -149,8 +149,24 @@ def test_a_damaged_answer_is_asked_for_again_with_one_line(
     assert len(server.asked) == before + 1
     (record,) = caplog.records
     line = record.getMessage()
-    assert line.startswith(f"1 of 4 kept answers cannot be used, and are asked for again: {file}: ")
+    assert line.startswith(f"1 of 4 kept answers cannot be used: {file}: it is damaged")
+    assert line.endswith(". They are asked for again.")
     assert file.read_bytes() == content
+
+
+def test_without_the_service_a_damaged_answer_is_named(server: Server, tmp_path: Path) -> None:
+    asker = Asker(server, tries=1, cache=tmp_path)
+    wanted = asker.ask(QUESTIONS)
+    server.spoil = lambda path, body, count: busy(503)
+    assert asker.ask(QUESTIONS) == wanted
+    file = asker.service.cache.file(server.url, QUESTIONS[2])
+    assert file is not None
+    file.write_bytes(b"")
+    with pytest.raises(
+        RunError, match=r"answered 503.* 1 of 4 kept answers cannot be used: "
+    ) as no:
+        asker.ask(QUESTIONS)
+    assert str(no.value).endswith(f"{file}: it is damaged, or of an earlier version.")
 
 
 def test_a_kept_answer_is_checked_when_it_is_read(server: Server, tmp_path: Path) -> None:

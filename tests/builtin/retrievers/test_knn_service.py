@@ -151,6 +151,19 @@ def test_a_search_may_run_inside_an_event_loop(server: Server, tmp_path: Path) -
     assert table["url"].to_pylist() == ["http://pool/3"]
 
 
+def test_kept_answers_need_no_server(server: Server, tmp_path: Path) -> None:
+    asked = service(server, tmp_path)
+    found, table = asked.search(QUERIES, 5), asked.lookup(np.array([3], np.int64))
+    again = service(server, tmp_path, url="http://127.0.0.1:9")
+    with pytest.raises(RunError):
+        again.search(QUERIES, 5)
+    server.shutdown()
+    server.server_close()
+    again = service(server, tmp_path)
+    np.testing.assert_array_equal(again.search(QUERIES, 5).ids, found.ids)
+    assert again.lookup(np.array([3], np.int64)).equals(table)
+
+
 HIT = b'[{"id": 1, "similarity": %s}]'
 
 
@@ -168,6 +181,13 @@ HIT = b'[{"id": 1, "similarity": %s}]'
         ((200, "application/json", HIT % b"NaN"), "no cosine"),
         ((200, "application/json", HIT % (b"1" + b"0" * 400)), "no cosine"),
         ((200, "application/json", HIT % b"37.5"), "no cosine"),
+        ((200, "application/json", HIT % b"true"), "no cosine"),
+        ((200, "application/json", HIT % b"1e999"), "no cosine"),
+        ((200, "application/json", HIT % b"[0.5]"), "with id and similarity"),
+        ((200, "application/json", b'[{"id": true, "similarity": 1}]'), "with id and similarity"),
+        ((200, "application/json", b'[{"id": 1.0, "similarity": 1}]'), "with id and similarity"),
+        ((200, "application/json", b'[[{"id": 1, "similarity": 1}]]'), "with id and similarity"),
+        ((200, "application/json", b'[{"id": 1, "id": 2, "similarity": 1}]'), "not complete JSON"),
         ((200, "application/json", b"[" + b"1" * 2000 + b"]"), "more than 1000 bytes"),
         ((200, "application/json", (HIT % b"0.5")[:-1] + b"," + (HIT % b"0.4")[1:]), "id twice"),
     ],
@@ -248,6 +268,48 @@ def test_ids_past_the_metadata_are_named(server: Server) -> None:
     server.spoil = short
     with pytest.raises(LaionEOError, match="/metadata: no metadata for id 180 and 0 others"):
         service(server).lookup(np.array([3, 180], np.int64))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (b'{"id": 3, "metadata": {"url": 7}}', "id 3 has the url 7, which is no text"),
+        (b'{"id": 3, "metadata": {"caption": ["a"]}}', "id 3 has the caption"),
+        (b'{"id": 3, "metadata": null}', "a row with id and metadata expected"),
+        (b'{"id": 3, "metadata": {}}, {"id": 3, "metadata": {}}', "the metadata of id 3 twice"),
+        (
+            b'{"id": 3, "metadata": {}}, {"id": 4, "metadata": {}}',
+            "metadata of 2 rows instead of 1",
+        ),
+        (b'{"id": "3", "metadata": {}}', "a row with id and metadata expected"),
+        (b'{"id": 4, "metadata": {}}', "no metadata for id 3"),
+    ],
+)
+def test_metadata_that_cannot_be_believed(
+    server: Server, tmp_path: Path, rows: bytes, message: str
+) -> None:
+    server.spoil = lambda path, body, count: (200, "application/json", b"[%s]" % rows)
+    with pytest.raises(RunError, match=f"/metadata: {message}"):
+        service(server, tmp_path).lookup(np.array([3], np.int64))
+    server.spoil = lambda path, body, count: None
+    table = service(server, tmp_path).lookup(np.array([3], np.int64))
+    assert table["url"].to_pylist() == ["http://pool/3"]
+
+
+def test_what_pandas_writes_for_missing_texts(server: Server) -> None:
+    rows = b'[{"id": 3, "metadata": {"url": NaN, "caption": NaN, "TEXT": 2019, "width": NaN}}]'
+    server.spoil = lambda path, body, count: (200, "application/json", rows)
+    table = service(server).lookup(np.array([3], np.int64))
+    assert table.to_pylist() == [{"url": None, "caption": "2019"}]
+
+
+@pytest.mark.parametrize("names", [b'[1, "a"]', b'{"small": 1}', b'["small"', b"NaN"])
+def test_a_bad_list_of_indices_ends_nothing_for_good(server: Server, names: bytes) -> None:
+    server.names, good = names, server.names
+    with pytest.raises(RunError, match="/indices-list: (a list of names expected|not complete)"):
+        service(server).search(QUERIES[:1], 3)
+    server.names = good
+    assert service(server).search(QUERIES[:1], 3).ids[0, 2] >= 0
 
 
 @pytest.mark.parametrize(
