@@ -115,7 +115,7 @@ def test_a_run_after_another_that_could_not_publish(
     """Its dataset is its own again, not the other's."""
     taken = copied_run.with_name("taken")
     (taken / "of somebody").mkdir(parents=True)
-    options = ("filters.min-size.width=5000", f"publisher.path={taken}")
+    options = ("filters.similarity-threshold.sigma=0", f"publisher.path={taken}")
     check_refusal(work.do("run", copied_run, *options), [str(taken)])
     done = work.do("run", copied_run)
     assert done.returncode == 0, done.stderr
