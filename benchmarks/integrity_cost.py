@@ -2,8 +2,8 @@
 
 ``python benchmarks/integrity_cost.py [--shared DIR] [--pictures N] [--pairs N] [--embedder NAME]``
 
-The run is that of miniweb_end_to_end.py over every n-th picture. By default it embeds with `colours`
-of the test kit, which costs next to nothing: the layer's share is as large as it can be. With
+The run is that of miniweb_end_to_end.py over every n-th picture. By default it embeds with the test
+kit's `colours`, which costs next to nothing: the layer's share is as large as it can be. With
 `--embedder tiny` a picture costs a hundred milliseconds more, with the layer and without.
 
 The layer syncs files and folders, hashes what each stage leaves, checks what is taken over, and
