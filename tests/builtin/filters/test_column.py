@@ -4,18 +4,26 @@ import inspect
 import math
 import tomllib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import tomli_w
+from datasets import load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
+from laion_eo import explain
 from laion_eo.builtin.filters.column import ColumnFilter
 from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
 from laion_eo.component import Context
 from laion_eo.config import validate
-from laion_eo.errors import ConfigError
+from laion_eo.errors import ConfigError, RunError
+from laion_eo.pipeline import run
+from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.pipeline.stages.assemble import with_scores
+from laion_eo.registry import Registry
 from laion_eo.types import JSON, Verdict
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -248,3 +256,42 @@ def test_the_lines_of_figure_6_keep_what_the_figure_counts() -> None:
         "lang has no value",
         "text_similarity 0.21 is below 0.22",
     ]
+
+
+def test_a_run_with_the_lines_of_figure_6(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    run_data["retriever"]["k"] = 52  # all of the pool, so that red pictures are there, too
+    run_data["filters"] = [{"use": "min-size"}, *figure_6()]
+    result = run(run_data, tmp_path / "run", registry=registry)
+    rows = with_scores(RunDir(result.folder)).to_pylist()
+    large = [row for row in rows if row["width"] >= 256]
+    english = [row["id"] for row in large if row["lang"] == "en" and row["text_similarity"] >= 0.22]
+    assert 20 < len(english) < len(large)
+    published = load_dataset(str(result.dataset), "ver-0", split="train")
+    assert sorted(published["id"]) == sorted(english)
+    facts = result.manifest["stages"]["verdicts"]["facts"]
+    assert facts["column"]["one_of"] == ["en"]
+    assert (facts["column 2"]["min"], facts["column 2"]["type"]) == (0.22, "float")
+    card = (result.dataset / "README.md").read_text("utf-8")
+    assert "column lang, one_of [" in card
+    assert "; column text_similarity, min 0.22, nulls drop, type float" in card
+
+
+def test_a_time_of_toml_passes_through_a_run(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.toml"
+    rule = {"use": "column", "column": "fetched_at", "min": datetime(2020, 1, 1, tzinfo=UTC)}
+    path.write_text(tomli_w.dumps(run_data | {"filters": [rule]}))
+    result = run(path, tmp_path / "run", registry=registry)
+    counts = result.manifest["stages"]["verdicts"]["counts"]
+    assert counts == {"kept": counts["kept"]}
+    assert run(path, tmp_path / "run", registry=registry).ran == []
+    (limit,) = explain(result.folder, 0).images[0].filters[0].limits
+    assert limit.threshold == "2020-01-01T00:00:00+00:00"
+    assert limit.margin is not None
+    assert limit.margin > 1e8  # seconds
+    late = ["filters.column.min=2100-01-01"]
+    with pytest.raises(RunError, match="fetched_at .* is below '2100-01-01'"):
+        run(path, tmp_path / "run", late, registry)

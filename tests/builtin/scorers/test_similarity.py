@@ -2,16 +2,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from datasets import load_dataset
 
+from laion_eo import verify
 from laion_eo.builtin.scorers.similarity import ImageSimilarity, TextSimilarity
 from laion_eo.component import ComponentConfig, Context
 from laion_eo.config import validate
 from laion_eo.errors import ConfigError
 from laion_eo.kinds import ScoreBatch
+from laion_eo.pipeline import run
+from laion_eo.pipeline.run_dir import RunDir
+from laion_eo.registry import Registry
 from laion_eo.testing.colours import Colours
 from laion_eo.types import JSON, Embeddings
 
@@ -122,3 +128,34 @@ def test_several_prompts_survive_the_run_file() -> None:
     config = text_similarity(prompts=["a", "b"]).config
     assert config.prompt is None
     assert TextSimilarity.Config.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_a_run_with_several_of_them(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    """Each has its column; ``text_similarity`` is published of the one that makes it."""
+    run_data["scorers"] = [
+        {"use": "image-similarity"},
+        {"use": "text-similarity", "prompt": "a red image", "column": "redness"},
+        {"use": "text-similarity", "prompt": "a green image"},
+        {
+            "use": "text-similarity",
+            "prompts": ["a green image", "green"],
+            "negatives": ["a red image"],
+            "column": "green_not_red",
+        },
+    ]
+    run_data["filters"] = [{"use": "column", "column": "green_not_red", "min": 0}]
+    result = run(run_data, tmp_path / "run", registry=registry)
+    scores = RunDir(result.folder).read("scores")
+    assert scores.column_names[-4:] == [
+        "image_similarity", "redness", "text_similarity", "green_not_red",
+    ]  # fmt: skip
+    redness, greenness = (scores[name].to_numpy() for name in ("redness", "text_similarity"))
+    assert (scores["green_not_red"].to_numpy() > 0).tolist() == (greenness > redness).tolist()
+    published = load_dataset(str(result.dataset), "ver-0", split="train")
+    by_id = dict(zip(scores["id"].to_pylist(), greenness.tolist(), strict=True))
+    assert published["text_similarity"] == [by_id[number] for number in published["id"]]
+    assert verify(result.folder).faults == ()
+    options = ["scorers.1.prompt=a blue image"]  # by its place: there are several of the name
+    assert "scores" in run(run_data, tmp_path / "run", options, registry).ran
