@@ -87,11 +87,12 @@ def laion_eo_scorers() -> Sequence[type[Scorer]]:
 def laion_eo_filters() -> Sequence[type[Filter]]:
     """Register the filters."""
     from laion_eo.builtin.filters.allow_list import AllowListFilter
+    from laion_eo.builtin.filters.column import ColumnFilter
     from laion_eo.builtin.filters.duplicates import Duplicates
     from laion_eo.builtin.filters.min_size import MinSize
     from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
 
-    return [MinSize, SimilarityThreshold, Duplicates, AllowListFilter]
+    return [MinSize, SimilarityThreshold, ColumnFilter, Duplicates, AllowListFilter]
 
 
 @hookimpl

@@ -244,6 +244,15 @@ def _parts(manifest: _Manifest) -> Iterator[_Part]:
                     made.setdefault((kind, name), {})[owner.distribution] = None
     for kind, chosen in manifest.components.items():
         for name, owner in chosen.items():
-            facts = [f"{k} {v}" for k, v in known.get(name, {}).items() if not isinstance(v, dict)]
+            # The second of a name is called `name 2`.
+            labels = [label for label in known if label == name or label.startswith(f"{name} ")]
+            facts = [_said(known[label]) for label in labels]
             distribution = " and ".join(made.get((kind, name), [owner.distribution]))
-            yield _Part(kind=kind, name=name, distribution=distribution, facts=", ".join(facts))
+            told = "; ".join(filter(None, facts))
+            yield _Part(kind=kind, name=name, distribution=distribution, facts=told)
+
+
+def _said(facts: dict[str, object]) -> str:
+    return ", ".join(
+        f"{key} {value}" for key, value in facts.items() if not isinstance(value, dict)
+    )

@@ -23,6 +23,18 @@ class Filter(Component):
         """
         return ()
 
+    def check_columns(self, columns: pa.Schema) -> None:
+        """Raise if a column is of a type that it cannot judge.
+
+        A run calls it before any work, once every column of ``needs`` is known to be there.
+
+        Args:
+            columns: Every column that the rows will have.
+
+        Raises:
+            ConfigError: The message says which column, and what is wanted.
+        """
+
     def fit(self, table: pa.Table) -> None:
         """See all rows once, before the first ``keep``; thresholds are fitted here.
 

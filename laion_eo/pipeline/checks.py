@@ -20,10 +20,12 @@ def check_chain(workbench: Workbench) -> None:
     """Refuse a scorer or a filter whose column no earlier part of the run makes, or two make.
 
     Raises:
-        ConfigError: The message names the part, the column, and what would make it.
+        ConfigError: The message names the part, the column, and what would make it; or a filter
+            cannot judge a column of that type.
     """
     where = workbench.run_file.name
     owners = dict.fromkeys(TAKEN, "every run")
+    made: list[pa.Field] = []
     for index, scorer in enumerate(workbench.all(Scorer), 1):
         place = f"{where}: [[scorers]] {index}: {scorer.name!r} ({scorer.provider})"
         for name in check_needs(scorer, scorer.needs()):
@@ -32,16 +34,24 @@ def check_chain(workbench: Workbench) -> None:
                 raise ConfigError(f"{place} needs {name!r}, which no download has.{near}")
         for name in check_columns(scorer, scorer.columns).names:
             if name in owners:
+                twin = owners[name] == repr(scorer.name) and "column" in scorer.Config.model_fields
+                hint = ' Give one of them another: column = "…".' if twin else ""
                 raise ConfigError(
-                    f"{place} makes the column {name!r}, which {owners[name]} has already."
+                    f"{place} makes the column {name!r}, which {owners[name]} has already.{hint}"
                 )
             owners[name] = repr(scorer.name)
-    there = {*SCORED.names, *(owners.keys() - TAKEN)}
+        made += scorer.columns
+    columns = pa.schema([*SCORED, *made])
+    there = set(columns.names)
     for index, filter_ in enumerate(workbench.all(Filter), 1):
         missing = [name for name in check_needs(filter_, filter_.needs()) if name not in there]
         if missing:
             hints = "; ".join(_hint(name, there, workbench.registry) for name in missing)
             raise ConfigError(f"{where}: [[filters]] {index}: {filter_.name} needs {hints}.")
+        try:
+            filter_.check_columns(columns)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: [[filters]] {index}: {error}") from None
 
 
 def _hint(column: str, there: Iterable[str], registry: Registry) -> str:

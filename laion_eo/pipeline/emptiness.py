@@ -126,7 +126,8 @@ def _none_kept(stage: ShapedStage, run_dir: RunDir, table: pa.Table) -> str | No
     if pc.any(table["kept"]).as_py():
         return None
     droppers = Counter(table["filter"].to_pylist())
-    last = [part.name for part in stage.components() if droppers[part.name]]
+    names = dict.fromkeys(part.name for part in stage.components())
+    last = [name for name in names if droppers[name]]
     before = {name: droppers[name] for name in (DOWNLOAD, DECODE) if droppers[name]}
     judged = table.num_rows - sum(before.values())
     counts = ", ".join(f"{name} {droppers[name]:,}" for name in last)
@@ -142,12 +143,13 @@ def _none_kept(stage: ShapedStage, run_dir: RunDir, table: pa.Table) -> str | No
 def _nearest(stage: ShapedStage, run_dir: RunDir, table: pa.Table, name: str) -> str:
     """Return why a filter dropped the row that came nearest to being kept, and what to do.
 
-    Nearest is the row with the highest value of the first number that the filter reads.
+    Nearest is the row with the highest value of the first number that the filter reads. Of several
+    filters of a name, the verdicts do not say which, so any of their rows will do.
     """
-    filter_ = next(part for part in stage.components() if part.name == name)
+    filter_, *others = (part for part in stage.components() if part.name == name)
     mine = pc.equal(table["filter"], name)
     rows, reasons = with_scores(run_dir).filter(mine), table.filter(mine)["reason"].to_pylist()
-    for column in getattr(filter_, "needs", tuple)():
+    for column in () if others else getattr(filter_, "needs", tuple)():
         kind = rows.schema.field(column).type if column in rows.column_names else pa.null()
         if pa.types.is_floating(kind) or pa.types.is_integer(kind):
             values = [float("-inf") if v is None else v for v in rows[column].to_pylist()]

@@ -87,3 +87,33 @@ def test_foreign_text_does_nothing_to_the_terminal(
     assert all(line.isprintable() for line in out.split("\n"))
     assert max(map(len, out.splitlines())) < 2_000
     assert say(capsys, tmp_path / "run", 3, "--json").isascii()
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        ({"column": "width", "max": 256}, "dropped  width 300 > 256 (-44); width 300 is above 256"),
+        ({"column": "width", "max": 300}, "passed   width 300 <= 300 (+0)"),
+        ({"column": "lang", "one_of": ["en"]}, "passed   lang en is one of en"),
+        (
+            {"column": "caption", "not_one_of": ["a gree field number 3"]},
+            "dropped caption a gree field number 3 is one of a gree field number 3; caption 'a g",
+        ),
+        ({"column": "width", "not_one_of": [1, 2, 3, 4, 5, 6]}, "not one of 1, 2, 3, 4, 5 and 1 m"),
+        ({"column": "lang", "nulls": "drop"}, "passed   lang en is a value"),
+        ({"column": "fetched_at", "min": "2020-01-01"}, " >= 2020-01-01 (+"),
+        ({"column": "status_reason", "not_one_of": ["x"]}, "passed status_reason is not one of x"),
+    ],
+)
+def test_a_rule_on_a_column(
+    rule: dict[str, JSON],
+    line: str,
+    run_data: dict[str, JSON],
+    registry: Registry,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = run_data | {"filters": [{"use": "column", **rule}]}
+    out = say(capsys, run(data, tmp_path / "run", registry=registry).folder, 3)
+    (said,) = [text for text in out.splitlines() if text.startswith("  filters")]
+    assert " ".join(line.split()) in " ".join(said.split())

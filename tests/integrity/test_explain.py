@@ -5,14 +5,21 @@ import shutil
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from integrity.clean_runs import CLEAN_RUNS, Stop, go
 
 from laion_eo import explain
+from laion_eo.config import Choice
 from laion_eo.errors import ConfigError, DataError
 from laion_eo.integrity.stories.explanation import Story
+from laion_eo.integrity.stories.judgements import judgements
+from laion_eo.kinds import KINDS, ScoreBatch, Scorer
+from laion_eo.pipeline import run
+from laion_eo.registry import Registry
+from laion_eo.testing import colours
 from laion_eo.types import JSON
 
 THUMBNAIL, COPY = 12, 13
@@ -112,6 +119,100 @@ def test_which_of_two_filters_of_a_name(tiny_data: dict[str, JSON], tmp_path: Pa
         go({**tiny_data, "filters": filters}, tmp_path / "run")
         assert outcomes(story(tmp_path / "run", THUMBNAIL)) == thumbnail
         assert set(outcomes(story(tmp_path / "run", 0)).values()) == {"passed"}
+
+
+COLUMNS = [
+    {"use": "column", "column": "text_similarity", "min": 0.5, "max": 0.999},
+    {"use": "column", "column": "lang", "not_one_of": ["de", "fr"]},
+    {"use": "column", "column": "status_reason", "nulls": "drop"},
+    {"use": "column", "column": "width", "one_of": [300]},
+]
+
+
+def test_rules_on_columns(tiny_data: dict[str, JSON], tmp_path: Path) -> None:
+    go({**tiny_data, "filters": COLUMNS}, tmp_path / "run")
+    rows = {row["id"]: row for row in table(tmp_path / "run", "scores")}
+    green, small = story(tmp_path / "run", 0), story(tmp_path / "run", THUMBNAIL)
+    assert set(outcomes(green).values()) == {"passed"}
+    assert list(outcomes(small).values()) == ["passed", "passed", "passed", "dropped"]
+    assert small.reason == "width 100 is not one of 300"
+    score = rows[0]["text_similarity"]
+    least, most = green.filters[0].limits
+    assert (least.rule, least.value, least.threshold) == ("min", score, 0.5)
+    assert (most.rule, most.value, most.threshold) == ("max", score, 0.999)
+    assert least.margin == score - 0.5 > 0
+    assert most.margin == float(np.float32(0.999)) - score > 0
+    (words,) = green.filters[1].limits
+    assert (words.rule, words.value, words.threshold) == ("not_one_of", "en", ("de", "fr"))
+    assert (words.margin, words.passes) == (None, True)
+    assert [limit.passes for limit in small.filters[3].limits] == [False]
+    data = explain(tmp_path / "run", 0).dump()
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+
+
+def test_which_of_two_rules_dropped_it(tiny_data: dict[str, JSON], tmp_path: Path) -> None:
+    """A bound on the very value, written with the digits of a float32, does not drop it."""
+    run_dir = tmp_path / "run"
+    go({**tiny_data, "filters": [COLUMNS[2]]}, run_dir)
+    rows = sorted(table(run_dir, "scores"), key=lambda row: row["text_similarity"])
+    middle = rows[len(rows) // 2]
+    digits = float(str(np.float32(middle["text_similarity"])))
+    at_least, at_most, another = {"min": digits}, {"max": digits}, {"not_one_of": [digits]}
+    for rules, dropper in (
+        ([at_least, another], 1),
+        ([at_most, another], 1),
+        ([another, at_least], 0),
+    ):
+        filters = [{"use": "column", "column": "text_similarity", **rule} for rule in rules]
+        go({**tiny_data, "filters": filters}, run_dir)
+        named = list(outcomes(story(run_dir, middle["id"])).values())
+        assert named == [*["passed"] * dropper, "dropped", *["not reached"] * (1 - dropper)]
+
+
+class WidthOfLarge(Scorer):
+    """The width of large pictures, and whether they are: null of small ones."""
+
+    name = "width-of-large"
+    summary = "for these tests"
+    columns = pa.schema([("wide", pa.float64()), ("large", pa.bool_())])
+
+    def score(self, batch: ScoreBatch) -> pa.Table:
+        widths = [image.shape[1] for image in batch.images]
+        columns = {"wide": [float("nan") if width < 200 else float(width) for width in widths]}
+        large = {"large": [None if width < 200 else True for width in widths]}
+        return pa.table(columns | large, schema=self.columns)
+
+
+def test_a_value_that_is_missing(tiny_data: dict[str, JSON], tmp_path: Path) -> None:
+    rules = [
+        {"use": "column", "column": "wide", "min": 200, "nulls": "keep"},
+        {"use": "column", "column": "large", "one_of": [True], "nulls": "keep"},
+        {"use": "column", "column": "large", "nulls": "drop"},
+    ]
+    registry = Registry.discover([colours])
+    kind = next(kind for kind in KINDS if kind.base is Scorer)
+    registry.add_component(kind, WidthOfLarge)
+    scorers = [*tiny_data["scorers"], {"use": "width-of-large"}]
+    run({**tiny_data, "scorers": scorers, "filters": rules}, tmp_path / "run", (), registry)
+    told = story(tmp_path / "run", THUMBNAIL)
+    assert told.reason == "large has no value"
+    assert list(outcomes(told).values()) == ["passed", "passed", "dropped"]
+    wide, large, dropped = (judgement.limits[0] for judgement in told.filters)
+    assert (wide.rule, wide.value, wide.margin, wide.passes) == ("min", None, None, True)
+    assert (large.rule, large.value, large.threshold, large.passes) == (
+        "one_of", None, (True,), True,
+    )  # fmt: skip
+    assert (dropped.rule, dropped.threshold, dropped.passes) == ("nulls", None, False)
+
+
+@pytest.mark.parametrize(
+    "options", [{"min": 10**400}, {"min": "noon"}, {"one_of": []}, {"min": {}}, {"mni": 1}, {}]
+)
+def test_options_of_another_version_end_nothing(options: dict[str, JSON]) -> None:
+    choice = Choice.model_validate({"use": "column", "column": "width", **options})
+    row = {"width": 300, "kept": True, "filter": None, "reason": None}
+    (told,) = judgements([choice], {}, row, frozenset({"column"}))
+    assert (told.outcome, told.limits) == ("passed", ())
 
 
 def test_columns_of_a_plugin(tiny_data: dict[str, JSON], tmp_path: Path) -> None:

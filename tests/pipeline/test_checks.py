@@ -173,6 +173,73 @@ def test_a_column_that_is_there_already(
     assert line.endswith(f"makes the column {column!r}, which {owner} has already.")
 
 
+def test_two_scorers_of_a_name_need_a_column_each(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    run_data["scorers"].append({"use": "text-similarity", "prompt": "a red image"})
+    line = refusal(run_data, registry, tmp_path / "run")
+    assert line.startswith("run: [[scorers]] 3: 'text-similarity' (")
+    assert line.endswith(
+        "makes the column 'text_similarity', which 'text-similarity' has already. Give one of them "
+        'another: column = "…".'
+    )
+    run_data["scorers"][2]["column"] = "lang"
+    assert "'lang', which every run has already." in refusal(run_data, registry, tmp_path / "run")
+    run_data["scorers"][2]["column"] = "redness"
+    plan(run_data, tmp_path / "run", registry=registry)
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        (
+            {"column": "text_similarty", "min": 0.2},
+            "run: [[filters]] 1: column needs 'text_similarty', which no installed scorer makes "
+            "(Did you mean 'text_similarity'?).",
+        ),
+        (
+            {"column": "perceptual_hash", "min": 1},
+            "run: [[filters]] 1: column needs 'perceptual_hash': "
+            'add [[scorers]] use = "perceptual-hash".',
+        ),
+        (
+            {"column": "redness", "one_of": ["high"]},
+            "run: [[filters]] 1: column: 'redness' holds numbers (float), and 'high' is of another "
+            "kind.",
+        ),
+        (
+            {"column": "lang", "min": 3},
+            "run: [[filters]] 1: column: 'lang' holds texts, which have no min or max: use one_of.",
+        ),
+        (
+            {"column": "lang", "min": 3, "max": 2},
+            "run: [[filters]] 1 (filter 'column'): min 3 is above max 2.",
+        ),
+        ({"min": 3}, "run: [[filters]] 1 (filter 'column'): 'column' is missing."),
+    ],
+)
+def test_a_rule_on_a_column(
+    rule: dict[str, JSON],
+    line: str,
+    run_data: dict[str, JSON],
+    registry: Registry,
+    tmp_path: Path,
+) -> None:
+    run_data["scorers"].append({"use": "text-similarity", "column": "redness"})
+    data = run_data | {"filters": [{"use": "column", **rule}]}
+    assert refusal(data, registry, tmp_path / "run") == line
+
+
+def test_a_rule_on_a_third_partys_column(run_data: dict[str, JSON], tmp_path: Path) -> None:
+    run_data["scorers"].append({"use": "brightness"})
+    run_data["filters"] = [{"use": "column", "column": "bright", "max": 0.35}]
+    counts = run(run_data, tmp_path / "run", registry=installed(Brightness)).manifest["stages"]
+    assert counts["verdicts"]["counts"]["column"] > 0
+    assert counts["dataset"]["counts"]["rows"] > 0
+    run_data["filters"][0]["max"] = "dark"
+    assert "max 'dark' is neither" in refusal(run_data, installed(Brightness), tmp_path / "other")
+
+
 def test_an_allow_list_says_by_its_columns_what_the_filter_needs(
     run_data: dict[str, JSON], registry: Registry, tmp_path: Path
 ) -> None:

@@ -213,6 +213,13 @@ def test_pictures_that_are_all_too_small(nothing: Callable[..., str]) -> None:
     assert "'300 x 300 is below 999 x 256'" in message
 
 
+def test_several_filters_of_a_name(nothing: Callable[..., str]) -> None:
+    wide = {"use": "column", "column": "width", "min": 200}
+    other = {"use": "column", "column": "lang", "one_of": ["fr"]}
+    message = nothing("verdicts", filters=[wide, other])
+    assert "not one of 35 images was kept: dropped by column 35; of 'column', one was" in message
+
+
 def test_a_filter_of_a_plugin(nothing: Callable[..., str]) -> None:
     message = nothing("verdicts", filters=[{"use": "picky"}])
     assert "not one of 35 images was kept: dropped by picky 35" in message

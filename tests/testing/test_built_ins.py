@@ -25,6 +25,7 @@ from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
 from laion_eo.builtin.embedders.open_clip import OpenClip
 from laion_eo.builtin.embedders.tiny.embedder import Tiny
 from laion_eo.builtin.filters.allow_list import AllowListFilter
+from laion_eo.builtin.filters.column import ColumnFilter
 from laion_eo.builtin.filters.duplicates import Duplicates
 from laion_eo.builtin.filters.min_size import MinSize
 from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
@@ -199,6 +200,13 @@ class TestTextSimilarity(suites.ScorerTests):
     options: ClassVar[dict[str, JSON]] = {"prompt": "a green image"}
 
 
+class TestTextSimilarityOfMany(suites.ScorerTests):
+    component_cls = TextSimilarity
+    options: ClassVar[dict[str, JSON]] = {
+        "prompts": ["a green image", "green"], "negatives": ["red", "grey"], "column": "greenness",
+    }  # fmt: skip
+
+
 class TestPerceptualHash(suites.ScorerTests):
     component_cls = PerceptualHash
 
@@ -215,6 +223,17 @@ class TestAllowList(suites.FilterTests):
         urls = [f"http://web.invalid/{number}.jpg" for number in range(0, 40, 2)]
         pq.write_table(pa.table({"url": urls}), folder / "list.parquet")
         return {"path": str(folder / "list.parquet")}
+
+
+class TestColumnOfNumbers(suites.FilterTests):
+    component_cls = ColumnFilter
+    options: ClassVar[dict[str, JSON]] = {"column": "brightness", "min": 0.2, "max": 0.8}
+    columns: ClassVar[dict[str, list[JSON]]] = {"brightness": [0.1, 0.5, None, float("nan"), 0.9]}
+
+
+class TestColumnOfTexts(suites.FilterTests):
+    component_cls = ColumnFilter
+    options: ClassVar[dict[str, JSON]] = {"column": "lang", "one_of": ["en"], "nulls": "keep"}
 
 
 class TestMinSize(suites.FilterTests):

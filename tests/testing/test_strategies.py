@@ -18,6 +18,7 @@ from yarl import URL
 
 from laion_eo.builtin.downloaders.http.addresses import check_url, parse_url
 from laion_eo.builtin.downloaders.http.downloader import HttpDownloader
+from laion_eo.builtin.filters.column import ColumnFilter
 from laion_eo.builtin.filters.duplicates import Duplicates
 from laion_eo.builtin.filters.min_size import MinSize
 from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
@@ -176,6 +177,7 @@ def test_a_column_without_a_strategy_is_named() -> None:
 SCORERS = [
     made(ImageSimilarity),
     made(TextSimilarity, prompt="a green image"),
+    made(TextSimilarity, prompts=["green", "grey"], negatives=["red"], column="greenness"),
     made(PerceptualHash),
     made(StoredEmbedding),
 ]
@@ -194,7 +196,15 @@ def test_scores_of_any_batch(scorer: Scorer, batch: ScoreBatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "kept", [made(MinSize), made(SimilarityThreshold), made(Duplicates)], ids=named
+    "kept",
+    [
+        made(MinSize),
+        made(SimilarityThreshold),
+        made(Duplicates),
+        made(ColumnFilter, column="text_similarity", min=0.1),
+        made(ColumnFilter, column="caption", not_one_of=["", "NA"]),
+    ],
+    ids=named,
 )
 @given(table=strategies.scored_tables())
 def test_verdicts_on_any_table(kept: Filter, table: pa.Table) -> None:

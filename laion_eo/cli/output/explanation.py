@@ -20,6 +20,8 @@ LONGEST = 400
 """Characters of a foreign text that are shown."""
 IDS = 20
 """Ids of copies that are listed."""
+VALUES = 5
+"""Values that are listed of those that a filter looks for."""
 
 
 def lines(found: Explanation) -> Iterator[str]:
@@ -124,11 +126,28 @@ def _judged(judgement: Judgement, width: int) -> str:
 
 
 def _limit(limit: Limit) -> str:
-    if limit.value is None or limit.margin is None:
-        return f"{limit.column} has no value, {_number(limit.threshold)} wanted"
-    sign = ">=" if limit.margin >= 0 else "<"
+    wanted = _wanted(limit)
+    if limit.value is None:
+        return f"{limit.column} has no value" + (f", {wanted} wanted" if wanted else "")
+    said = f"{limit.column} {_number(limit.value)}"
+    if limit.rule in ("one_of", "not_one_of"):
+        inside = limit.passes == (limit.rule == "one_of")
+        return f"{said} is {'' if inside else 'not '}one of {wanted}"
+    if limit.margin is None:
+        return f"{said} is a value"
+    sign = {("min", True): ">=", ("min", False): "<", ("max", True): "<=", ("max", False): ">"}
     margin = f"{'+' if limit.margin >= 0 else ''}{_number(limit.margin)}"
-    return f"{limit.column} {_number(limit.value)} {sign} {_number(limit.threshold)} ({margin})"
+    unit = " s" if isinstance(limit.value, str) else ""
+    return f"{said} {sign[limit.rule, limit.passes]} {_number(limit.threshold)} ({margin}{unit})"
+
+
+def _wanted(limit: Limit) -> str:
+    """Return what a value is compared with; of a long list, the first few."""
+    if not isinstance(limit.threshold, tuple):
+        return "" if limit.threshold is None else _number(limit.threshold)
+    shown = ", ".join(_number(value) for value in limit.threshold[:VALUES])
+    more = len(limit.threshold) - VALUES
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def _number(value: object) -> str:

@@ -28,8 +28,12 @@ def print_run(result: RunResult, console: Console) -> None:
     print_drops(result.folder, console)
     _print_anchors(result.folder, console)
     for name, facts in result.manifest["stages"]["verdicts"]["facts"].items():
+        plain = {what: fact for what, fact in facts.items() if not isinstance(fact, dict)}
+        if plain:
+            console.print(f"{name}: {as_text(plain)}")
         for what, fact in facts.items():
-            console.print(f"{name}: {what} {as_text(fact)}")
+            if what not in plain:
+                console.print(f"{name}: {what} {as_text(fact)}")
     if not result.ran:
         console.print("Everything was up to date: nothing was run.")
     config = next(path.name for path in sorted(result.dataset.iterdir()) if path.is_dir())

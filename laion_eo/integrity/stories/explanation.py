@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from laion_eo.pipeline.manifest import to_json
 
 Value: TypeAlias = str | int | float | bool | None
+Rule: TypeAlias = Literal["min", "max", "one_of", "not_one_of", "nulls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +69,25 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One value of the image, and the threshold that a filter compares it with.
+    """One value of the image, and what a filter compares it with.
 
     Attributes:
         column: Name of the value.
-        value: The value; ``None`` where there is none.
-        threshold: Least value that passes.
-        margin: ``value - threshold``: negative where it does not pass; ``None`` without a value.
+        value: The value; ``None`` where there is none. A time is a text of ISO 8601.
+        threshold: What it is compared with; ``None`` where any value passes.
+        margin: How far the value is on the right side of the threshold: negative where it does not
+            pass. Of times, in seconds. ``None`` without a value, and where there is no order.
+        rule: ``min``: the least value that passes; ``max``: the greatest; ``one_of`` and
+            ``not_one_of``: a list; ``nulls``: there must be a value.
+        passes: Whether the value passes.
     """
 
     column: str
-    value: float | None
-    threshold: float
+    value: Value
+    threshold: Value | tuple[Value, ...]
     margin: float | None
+    rule: Rule = "min"
+    passes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

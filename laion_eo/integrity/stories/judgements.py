@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +9,7 @@ from pydantic import JsonValue
 
 from laion_eo.config import Choice
 from laion_eo.integrity.stories.explanation import Judgement, Limit
+from laion_eo.integrity.stories.limits import limits_of
 
 Facts = Mapping[str, Mapping[str, JsonValue]]
 DUPLICATES = "duplicates"
@@ -32,7 +32,7 @@ def judgements(
     """
     labels = _labels(chain)
     limits = [
-        _limits(choice, facts.get(label, {}), row) if choice.use in built_in else ()
+        limits_of(choice, facts.get(label, {}), row) if choice.use in built_in else ()
         for choice, label in zip(chain, labels, strict=True)
     ]
     if row.get("kept") is None:
@@ -70,36 +70,6 @@ def _dropper(
     if row["kept"]:
         return len(chain)
     named = [place for place, choice in enumerate(chain) if choice.use == row.get("filter")]
-    failed = [
-        place
-        for place in named
-        if any(limit.margin is not None and limit.margin < 0 for limit in limits[place])
-    ]
+    failed = [place for place in named if not all(limit.passes for limit in limits[place])]
     # None of the chain: the row has no image, and no filter saw it.
     return next(iter([*failed, *named]), -1)
-
-
-def _limits(
-    choice: Choice, facts: Mapping[str, JsonValue], row: Mapping[str, object]
-) -> tuple[Limit, ...]:
-    """Return the thresholds of a built-in filter beside the values of a row."""
-    thresholds: dict[str, object] = {}
-    if choice.use == "min-size":
-        thresholds = {column: choice.options.get(column) for column in ("width", "height")}
-    elif choice.use == "similarity-threshold":
-        thresholds = {
-            column: fact.get("threshold")
-            for column, fact in facts.items()
-            if isinstance(fact, dict)
-        }
-    found = (_limit(column, threshold, row) for column, threshold in thresholds.items())
-    return tuple(limit for limit in found if limit is not None)
-
-
-def _limit(column: str, threshold: object, row: Mapping[str, object]) -> Limit | None:
-    if not isinstance(threshold, int | float):
-        return None
-    value = row.get(column)
-    if not isinstance(value, int | float) or math.isnan(value):
-        return Limit(column, None, threshold, None)
-    return Limit(column, value, threshold, value - threshold)

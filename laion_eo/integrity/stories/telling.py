@@ -16,7 +16,7 @@ from laion_eo.integrity.runs.groups import kept_copy
 from laion_eo.integrity.stories.explanation import Fetched, Hit, Row, Story, Value
 from laion_eo.integrity.stories.judgements import DUPLICATES, Facts, judgements
 from laion_eo.integrity.stories.stage_tables import StageTables
-from laion_eo.schema import DOWNLOAD_STATUSES, SCORES_FIXED
+from laion_eo.schema import DOWNLOAD_STATUSES, SCORES_FIXED, STATUS_REASON
 
 BEST = 5
 """Hits that are listed of an image."""
@@ -40,7 +40,8 @@ class Teller:
         scored = self._row("scores", number)
         download = self._download(candidate)
         hits = self._hits(number)
-        row = {**candidate, **download, **scored, **language, **verdict}
+        reasons = {STATUS_REASON: download.get("reason")}
+        row = {**candidate, **download, **reasons, **scored, **language, **verdict}
         reason = cast("str | None", verdict.get("reason"))
         dropped_by = cast("str | None", verdict.get("filter"))
         is_copy = dropped_by == DUPLICATES and DUPLICATES in self._built_in

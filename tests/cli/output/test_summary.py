@@ -38,6 +38,7 @@ def laion_eo_filters() -> list[type[Filter]]:
 def test_facts_of_any_shape_end_no_finished_run(run_data: dict[str, JSON], tmp_path: Any) -> None:
     plugin = type("Plugin", (), {"laion_eo_filters": staticmethod(laion_eo_filters)})()
     run_data["filters"].append({"use": "talkative"})
+    run_data["filters"].append({"use": "column", "column": "lang", "one_of": ["en", "de"]})
     result = run(run_data, tmp_path / "run", registry=Registry.discover([colours, plugin]))
     out = io.StringIO()
     console = output_console()
@@ -46,6 +47,9 @@ def test_facts_of_any_shape_end_no_finished_run(run_data: dict[str, JSON], tmp_p
     lines = out.getvalue().splitlines()
     assert "talkative: curve low 0.25, high mean 1, none" in lines
     assert "talkative: bright threshold 0.5" in lines
+    rows = result.manifest["stages"]["verdicts"]["facts"]["column"]["rows"]
+    said = f"column lang, one_of en, de, nulls drop, type string, rows {rows}, without_value 0"
+    assert f"column: {said}" in lines
     assert "talkative: odd threshold half, how [/said]" in lines
     assert any(line.startswith("similarity-threshold: image_similarity thresho") for line in lines)
     assert (result.dataset / "README.md").is_file()
