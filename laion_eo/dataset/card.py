@@ -235,9 +235,9 @@ def _parts(manifest: _Manifest) -> Iterator[_Part]:
     known: dict[str, dict[str, object]] = {}
     made: dict[tuple[str, str], dict[str, None]] = {}
     for stage in manifest.stages.values():
-        for name, facts in stage.facts.items():
+        for label, said in stage.facts.items():
             # A retriever that only looks rows up knows nothing of the search before.
-            known[name] = {**known.get(name, {}), **facts}
+            known[label] = {**known.get(label, {}), **said}
         for maker in stage.made_by:
             for kind, owners in maker.components.items():
                 for name, owner in owners.items():

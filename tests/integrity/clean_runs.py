@@ -34,7 +34,7 @@ class Odd(Scorer):
     def score(self, batch: ScoreBatch) -> pa.Table:
         """Score n rows."""
         rows = len(batch.images)
-        values = {"words": ["a\x1b[31m"] * rows, "numbers": [[1.0, float("nan")]] * rows}
+        values = {"words": ["a\x1b[31m"] * rows, "numbers": [[1.0, 2.0]] * rows}
         return pa.table({**values, "flag": [None] * rows}, schema=self.columns)
 
 

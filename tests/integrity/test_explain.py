@@ -157,7 +157,9 @@ def test_which_of_two_rules_dropped_it(tiny_data: dict[str, JSON], tmp_path: Pat
     rows = sorted(table(run_dir, "scores"), key=lambda row: row["text_similarity"])
     middle = rows[len(rows) // 2]
     digits = float(str(np.float32(middle["text_similarity"])))
-    at_least, at_most, another = {"min": digits}, {"max": digits}, {"not_one_of": [digits]}
+    at_least: dict[str, JSON] = {"min": digits}
+    at_most: dict[str, JSON] = {"max": digits}
+    another: dict[str, JSON] = {"not_one_of": [digits]}
     for rules, dropper in (
         ([at_least, another], 1),
         ([at_most, another], 1),
@@ -178,7 +180,7 @@ class WidthOfLarge(Scorer):
 
     def score(self, batch: ScoreBatch) -> pa.Table:
         widths = [image.shape[1] for image in batch.images]
-        columns = {"wide": [float("nan") if width < 200 else float(width) for width in widths]}
+        columns = {"wide": [None if width < 200 else float(width) for width in widths]}
         large = {"large": [None if width < 200 else True for width in widths]}
         return pa.table(columns | large, schema=self.columns)
 

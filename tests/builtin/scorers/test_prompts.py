@@ -15,6 +15,8 @@ from laion_eo.types import Embeddings
 class Compass(Colours):
     """North is the opposite of south, and up is not of this plane."""
 
+    dim = 3
+
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed n directions: float32, (n, 3)."""
         known = {"north": (0, 1, 0), "south": (0, -1, 0), "east": (1, 0, 0), "up": (0, 0, 1)}
