@@ -28,7 +28,6 @@ from laion_eo.redaction import redacted
 from laion_eo.schema import PUBLISHED_COLUMNS
 
 LANGUAGES_SHOWN = 20
-UNTAGGED = "(no language)"
 _ISO_639 = re.compile(r"[a-z]{2,3}")
 """A language code that the Hub accepts; the table shows every code that the tagger gives."""
 
@@ -130,9 +129,8 @@ def render_card(
         ConfigError: The manifest is not complete, or a component's facts are not a table.
     """
     public = _read(manifest)
-    tags = Counter(table["lang"].to_pylist())
-    codes = sorted(code for code in tags if code and _ISO_639.fullmatch(code))
-    shown = [(code or UNTAGGED, count) for code, count in tags.most_common(LANGUAGES_SHOWN)]
+    tags = language_counts(table)
+    codes = sorted(code for code in tags if _ISO_639.fullmatch(code))
     body = _template().render(
         options=options,
         bare_name=BARE_NAME,
@@ -143,12 +141,40 @@ def render_card(
         thresholds=dict(_thresholds(public.stages["verdicts"])),
         counts=[(n, k, v) for n, stage in public.stages.items() for k, v in stage.counts.items()],
         parts=list(_parts(public)),
-        languages=shown if tags.keys() - {None} else [],
+        languages=language_rows(tags),
+        untagged=untagged_line(tags, table.num_rows),
         sections=[redacted(section) for section in sections],
         run_file=tomli_w.dumps(public.run).strip(),
         columns=PUBLISHED_COLUMNS,
     )
     return join_card(_head(options, table, codes, download), body)
+
+
+def language_counts(table: pa.Table) -> Counter[str]:
+    """Return how many captions each language has; those without one do not count."""
+    return Counter(code for code in table["lang"].to_pylist() if code)
+
+
+def language_rows(tags: Counter[str]) -> list[tuple[str, str, str]]:
+    """Return language, captions, and their percentage of the captions that have a language.
+
+    The commonest ones only: at most :data:`LANGUAGES_SHOWN`.
+    """
+    return [
+        (code, f"{count:,}", f"{100 * count / tags.total():.1f}")
+        for code, count in tags.most_common(LANGUAGES_SHOWN)
+    ]
+
+
+def untagged_line(tags: Counter[str], rows: int) -> str:
+    """Return the line of the card that says what the shares are of, and what has no language."""
+    tagged = tags.total()
+    if not tagged:
+        return "No caption was tagged."
+    return (
+        f"Shares are of the {tagged:,} captions with a language. {rows - tagged:,} of {rows:,} "
+        "have none: empty ones, file names, codes, and what the tagger was not sure of."
+    )
 
 
 def _read(manifest: Mapping[str, object]) -> _Manifest:
