@@ -11,8 +11,7 @@ A caption is noise if no *word* is left in it, after these are taken out:
    where the caption has something of 1 to 3 or of :data:`NEVER_WORDS` as well. "Photo" is a word,
    "photo 3" and "Olympus digital camera" are noise.
 
-Two kinds of captions with words are noise, too: a code of up to three Latin capitals, and a date
-with a time to the second beside up to three words, as programs name screenshots in any language.
+Up to three Latin capitals are noise, too, alone or beside numbers, as on number plates.
 
 In scripts without blanks between words (Chinese, Japanese, Thai ...) and in Korean, letters are
 words beside digits, too; one Chinese character is enough; and of a file's name only the ending is
@@ -38,7 +37,9 @@ dreamstime alamy gettyimages
 """
 _BESIDE_THEM = """
 image images photo photos picture pictures pic foto imagen imagem immagine bild figure fig slide
-screenshot screen shot capture snapshot scan file raw copy copie copia kopie kopia копия of from
+screenshot screen shot snapshot bildschirmfoto um capture d écran captura de pantalla ecrã tela
+schermata alle ore schermafbeelding om skärmavbild kl zrzut ekranu снимок экрана ekran resmi
+scan file raw copy copie copia kopie kopia копия of from
 final edit edited crop cropped scaled resized rotated large medium small full hd uhd thumb artboard
 thumbnail untitled unnamed download upload default stock preview banner header logo icon avatar
 background wallpaper gallery received messenger facebook instagram flickr getty
@@ -75,13 +76,8 @@ _UNSPACED = re.compile(
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U000323af]+"
 )
 """Thai, Lao, Burmese, Khmer, kana, Chinese characters, and Korean."""
-_CAPITALS = re.compile(r"[A-Z]{1,3}")
+_CODE = re.compile(r"[\W\d_]*+[A-Z]{1,3}[\W\d_]*+")
 _NO_VOWELS = re.compile(r"[b-df-hj-np-tv-xz]{5,}")
-_DATE_AND_TIME = re.compile(
-    r"(?:19|20)\d\d[-._ /]?\d\d[-._ /]?\d\d(?!\d).{0,30}?(?<!\d)\d\d[-.:_ ]?\d\d[-.:_ ]?\d\d"
-)
-_STAMPED = 3
-"""Words beside a date and time, up to which they are a screenshot's name."""
 _NUMBER, _BESIDE, _WORD = "number", "beside", "word"
 
 
@@ -96,21 +92,15 @@ def without_addresses(text: str) -> str:
 
 def is_noise(text: str) -> bool:
     """Return whether a caption is in no language: see the module."""
-    unescaped = html.unescape(text)
     plain = unicodedata.normalize("NFKC", without_addresses(text))
-    if _CAPITALS.fullmatch(plain.strip(_AROUND)):
+    if _CODE.fullmatch(plain):
         return True
     # What was taken out says what a number would.
-    found = {_NUMBER} if len(plain) < len(" ".join(unescaped.split())) else set()
-    words = 0
+    found = {_NUMBER} if len(plain) < len(" ".join(html.unescape(text).split())) else set()
     for token in _BETWEEN.split(plain):
-        for part in _parts(token):
-            found.add(part)
-            words += part == _WORD
-        if words > _STAMPED:
+        found.update(_parts(token))
+        if _WORD in found:
             return False
-    if words:
-        return _DATE_AND_TIME.search(unescaped) is not None
     return _BESIDE not in found or _NUMBER in found
 
 

@@ -21,6 +21,8 @@ PAPER_LANGUAGES = frozenset(_PAPER.split())
 """Codes of the languages that the paper's model knows, and so of those in its Figure 7."""
 COUNTRIES = {"cn": "zh", "cz": "cs", "dk": "da", "gr": "el", "jp": "ja", "kr": "ko", "ua": "uk"}
 """Codes of countries that are easily taken for those of their languages."""
+LISTED = 30
+"""Languages up to which a message lists all that are known."""
 
 
 def has_letters(text: str) -> bool:
@@ -34,7 +36,10 @@ def unknown_languages(asked: Collection[str], known: Collection[str]) -> str | N
         if code not in known:
             meant = COUNTRIES.get(code.lower(), code.lower()[:3])
             hint = did_you_mean(meant, known)
-            return f"no language {code!r} is known.{hint} Known: {', '.join(sorted(known))}"
+            listed = f"It knows {len(known)}, by their codes of ISO 639"
+            if len(known) <= LISTED:
+                listed = f"Known: {', '.join(sorted(known))}"
+            return f"no language {code!r} is known.{hint} {listed}"
     return None
 
 
