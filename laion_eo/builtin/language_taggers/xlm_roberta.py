@@ -49,11 +49,6 @@ class XlmRoberta(OfLetters):
         """Options.
 
         Attributes:
-            languages: Codes of the languages to choose from, such as ``["en", "de"]``: every
-                caption that is tagged gets one of them, and their confidences sum to 1. All of the
-                model's by default.
-            min_score: Confidence below which a caption has no language, 0..1.
-            tag_noise: Whether file names, URLs, numbers and codes are tagged, too: as in the paper.
             model: Name on the Hub, or a local folder that ``save_pretrained`` wrote
                 (``models/xlmr`` starts at the run file's folder; one beside it is ``./xlmr``).
             revision: Revision on the Hub.

@@ -242,15 +242,14 @@ def _tells_languages(section: str, table: pa.Table) -> bool:
     """Return whether a section has the table and the line that the rows' languages make."""
     said = _LANGUAGE_ROW.findall(_after(section, _LANGUAGES))
     tags, rows = language_counts(table), table.num_rows
-    if said == language_rows(tags) and untagged_line(tags, rows) in section.splitlines():
-        return True
-    # Releases before 0.2 gave shares of all captions, and counted those without a language as one.
+    if "\nShares are of the " in section or not tags:
+        return said == language_rows(tags) and untagged_line(tags, rows) in section.splitlines()
+    # Cards of earlier versions give shares of all captions, and count those without a language.
     every = Counter(code or "(no language)" for code in table["lang"].to_pylist())
-    before = [
+    return said == [
         (code, f"{count:,}", f"{100 * count / rows:.1f}")
         for code, count in every.most_common(LANGUAGES_SHOWN)
     ]
-    return said == (before if tags else [])
 
 
 def _after(section: str, heading: str) -> str:
