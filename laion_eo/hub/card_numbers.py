@@ -13,7 +13,6 @@ from laion_eo.errors import DataError
 from laion_eo.hub.cards import CARD, CardHead, DatasetInfo, join_card, size_category, split_card
 
 LANGUAGES_SHOWN = 20
-UNTAGGED = "(no language)"
 COLUMNS = ("source", "lang")
 """The columns that the numbers are taken from."""
 _ISO_639 = re.compile(r"[a-z]{2,3}")
@@ -38,17 +37,17 @@ class Numbers:
     def __init__(self, tables: Iterable[pa.Table]) -> None:
         self.rows = 0
         sources: set[int | None] = set()
-        self._tags: Counter[str | None] = Counter()
+        self._tags: Counter[str] = Counter()
         for table in tables:
             self.rows += table.num_rows
             sources.update(table["source"].unique().to_pylist())
-            self._tags.update(table["lang"].to_pylist())
+            self._tags.update(language_counts(table))
         self._sources = len(sources)
 
     @property
     def codes(self) -> list[str]:
         """The languages, as far as the Hub knows such a code."""
-        return sorted(code for code in self._tags if code and _ISO_639.fullmatch(code))
+        return sorted(code for code in self._tags if _ISO_639.fullmatch(code))
 
     @property
     def found(self) -> str:
@@ -57,14 +56,41 @@ class Numbers:
 
     @property
     def languages(self) -> str:
-        """The table of the captions' languages, as Markdown."""
-        if not self._tags.keys() - {None}:
-            return "No caption was tagged."
+        """The table of the captions' languages, and what its shares are of, as Markdown."""
+        told = untagged_line(self._tags, self.rows)
+        if not self._tags:
+            return told
         lines = ["| language | captions | share |", "|---|---:|---:|"]
-        for code, count in self._tags.most_common(LANGUAGES_SHOWN):
-            share = f"{100 * count / self.rows:.1f}"
-            lines.append(f"| {cell(code or UNTAGGED)} | {count:,} | {share} % |")
-        return "\n".join(lines)
+        for code, count, share in language_rows(self._tags):
+            lines.append(f"| {cell(code)} | {count} | {share} % |")
+        return "\n".join([*lines, "", told])
+
+
+def language_counts(table: pa.Table) -> Counter[str]:
+    """Return how many captions each language has; those without one do not count."""
+    return Counter(code for code in table["lang"].to_pylist() if code)
+
+
+def language_rows(tags: Counter[str]) -> list[tuple[str, str, str]]:
+    """Return language, captions, and their percentage of the captions that have a language.
+
+    The commonest ones only: at most :data:`LANGUAGES_SHOWN`.
+    """
+    return [
+        (code, f"{count:,}", f"{100 * count / tags.total():.1f}")
+        for code, count in tags.most_common(LANGUAGES_SHOWN)
+    ]
+
+
+def untagged_line(tags: Counter[str], rows: int) -> str:
+    """Return the line of the card that says what the shares are of, and what has no language."""
+    tagged = tags.total()
+    if not tagged:
+        return "No caption was tagged."
+    return (
+        f"Shares are of the {tagged:,} captions with a language. {rows - tagged:,} of {rows:,} "
+        "have none: empty ones, file names, codes, and what the tagger was not sure of."
+    )
 
 
 def cell(value: object) -> str:

@@ -257,6 +257,7 @@ def _alone() -> Iterator[Alteration]:
         ("the anchors", r"found by \d+ anchors", "found by 77 anchors"),
         ("the languages", r"\| en \| \d+ \|", "| en | 1 |"),
         ("the shares", r"\d+\.\d % \|", "7.7 % |"),
+        ("the untagged", r"\d+ of \d+ have none", "7 of 9 have none"),
         ("the kept", r"\| verdicts \| kept \| \d+ \|", "| verdicts | kept | 1 |"),
         ("the urls", r"\| downloads \| urls \| \d+ \|", "| downloads | urls | 1 |"),
         ("the images", r"\| candidates \| images \| \d+ \|", "| candidates | images | 1 |"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from integrity.altering import put, text
 from integrity.clean_runs import CLEAN_RUNS, Stop, go
 from integrity.conftest import Rerun
 from integrity.resealed import RESEALED
+from made import MakeRun
 
 from laion_eo import verify
 from laion_eo.config import DatasetOptions
@@ -160,6 +162,35 @@ def test_a_run_of_an_older_version(altered: Path) -> None:
     found = verify(altered)
     assert found.faults == ()
     assert any("kept no hashes" in note for note in found.notes)
+
+
+_LANGUAGE_TABLE = re.compile(r"\| zh \|.*? have none[^\n]*\n", re.DOTALL)
+_OF_ALL = """\
+| zh | 17 | 34.0 % |
+| en | 14 | 28.0 % |
+| fr | 14 | 28.0 % |
+| (no language) | 5 | 10.0 % |
+"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "is_sound"),
+    [
+        (lambda card: card, True),
+        (lambda card: card.replace("have none", "have one"), False),
+        (lambda card: re.sub(r"\| en \| (\d+) \| [\d.]+ %", r"| en | \1 | 1.0 %", card), False),
+        (lambda card: _LANGUAGE_TABLE.sub(_OF_ALL, card), True),  # as earlier versions wrote it
+        (lambda card: _LANGUAGE_TABLE.sub(_OF_ALL.replace("17", "16"), card), False),
+    ],
+)
+def test_the_shares_of_the_languages(
+    edit: Callable[[str], str], is_sound: bool, make_run: MakeRun
+) -> None:
+    card = make_run(rows=50) / "dataset" / "README.md"
+    before = card.read_text("utf-8")
+    card.write_text(edit(before), "utf-8")
+    found = [fault.what for fault in verify(card.parent).faults if "languages" in fault.what]
+    assert (found == []) == is_sound
 
 
 def test_a_run_at_work_is_left_alone(altered: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import Field
 
-from laion_eo.builtin.language_taggers.base import OfLetters
+from laion_eo.builtin.language_taggers.base import (
+    PAPER_LANGUAGES,
+    OfLetters,
+    unknown_languages,
+)
 from laion_eo.builtin.torch_models import (
     brief,
     hub_folder,
@@ -18,7 +23,7 @@ from laion_eo.builtin.torch_models import (
     state_sha256,
 )
 from laion_eo.builtin.torchvision_mend import ensure_torchvision
-from laion_eo.component import ComponentConfig, require_packages
+from laion_eo.component import require_packages
 from laion_eo.config import NameOrRunPath
 from laion_eo.errors import ConfigError
 from laion_eo.fingerprint import files_identity
@@ -26,17 +31,21 @@ from laion_eo.types import JSON
 
 # What transformers raises about a folder without a model.
 _UNREADABLE = (ConfigError, OSError, ValueError, TypeError, LookupError, RuntimeError)
+PAPER_MODEL = "papluca/xlm-roberta-base-language-detection"
 PACKAGES = ("torch", "safetensors", "transformers")
 HUB_FILES = ("*.json", "*.safetensors", "*.model")
 
 
 class XlmRoberta(OfLetters):
-    """The paper's tagger (section 2.4): XLM-RoBERTa, fine-tuned on 20 languages."""
+    """The paper's tagger (section 2.4): XLM-RoBERTa, fine-tuned on 20 languages.
+
+    By default it does what the paper did: it sees captions as they are, and tags file names, too.
+    """
 
     name = "xlm-roberta"
     summary = "papluca/xlm-roberta-base-language-detection, as in the paper"
 
-    class Config(ComponentConfig):
+    class Config(OfLetters.Config):
         """Options.
 
         Attributes:
@@ -48,7 +57,8 @@ class XlmRoberta(OfLetters):
             device: ``auto`` takes a GPU if there is one.
         """
 
-        model: NameOrRunPath = "papluca/xlm-roberta-base-language-detection"
+        tag_noise: bool = True
+        model: NameOrRunPath = PAPER_MODEL
         revision: str = "main"
         batch_size: int = Field(default=64, ge=1)
         max_tokens: int = Field(default=128, ge=8, le=512)
@@ -65,8 +75,9 @@ class XlmRoberta(OfLetters):
         """Raise for packages and weights that are known to be missing.
 
         Raises:
-            ConfigError: A package of the extra ``language``; the local folder is not there; or the
-                Hub is switched off (``HF_HUB_OFFLINE``) and its cache does not have the model.
+            ConfigError: A package of the extra ``language``; the local folder is not there; the Hub
+                is switched off (``HF_HUB_OFFLINE``) and its cache does not have the model; or the
+                model is known not to know one of the languages to choose from.
         """
         require_packages(self.name, PACKAGES, "laion-eo[language]")
         local = Path(self.config.model)
@@ -77,6 +88,21 @@ class XlmRoberta(OfLetters):
                 raise ConfigError("the Hub's cache does not have it.")
         except ConfigError as error:
             raise self._error(str(error)) from None
+        self._check_languages(self._declared())
+
+    def _declared(self) -> Collection[str] | None:
+        """Return the model's languages as far as they are known without loading it."""
+        file = Path(self.config.model) / "config.json"
+        if not file.is_absolute():
+            return PAPER_LANGUAGES if self.config.model == PAPER_MODEL else None
+        try:
+            return set(json.loads(file.read_bytes())["id2label"].values())
+        except (OSError, ValueError, LookupError, AttributeError, TypeError):
+            return None  # what is wrong with it, setup says
+
+    def _check_languages(self, known: Collection[str] | None) -> None:
+        if known and (fault := unknown_languages(self.config.languages, known)):
+            raise ConfigError(f"xlm-roberta: language_tagger.languages: {fault}.")
 
     def _error(self, reason: str) -> ConfigError:
         return ConfigError(
@@ -88,7 +114,8 @@ class XlmRoberta(OfLetters):
         """Load tokenizer and model.
 
         Raises:
-            ConfigError: transformers is not installed, or the model or the device is unavailable.
+            ConfigError: transformers is not installed, the model or the device is unavailable, or
+                the model does not know one of the languages to choose from.
         """
         try:
             import torch  # noqa: F401 - without it, transformers fails only on loading a model
@@ -113,6 +140,10 @@ class XlmRoberta(OfLetters):
         except (*_UNREADABLE, SafetensorError) as error:
             reason = str(error) if isinstance(error, ConfigError) else brief(error)
             raise self._error(reason) from None
+        labels = model.config.id2label
+        self._check_languages(set(labels.values()))
+        chosen = self.config.languages or labels.values()
+        self._columns = [number for number, label in sorted(labels.items()) if label in chosen]
         self._folder_name = folder.name
         self._model = model.eval().to(self._device)
 
@@ -137,8 +168,9 @@ class XlmRoberta(OfLetters):
                 return_tensors="pt",
             ).to(self._device)
             with torch.inference_mode():
-                chances = self._model(**inputs).logits.float().softmax(-1).max(-1)
-            labels = self._model.config.id2label
+                logits = self._model(**inputs).logits.float()[:, self._columns]
+                chances = logits.softmax(-1).max(-1)
+            labels = [self._model.config.id2label[number] for number in self._columns]
             scores, indices = chances.values.tolist(), chances.indices.tolist()
             for i, score, label in zip(batch, scores, indices, strict=True):
                 found[i] = (labels[label], score)

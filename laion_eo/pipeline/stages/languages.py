@@ -1,6 +1,7 @@
 """Stage ``languages``: name the language of each caption (section 2.4).
 
 It comes before the filters, so that a filter may use it and a changed threshold does not tag again.
+Captions that are noise get none, and are not shown to a tagger that does not ask for them.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 
 from laion_eo.component import Component
 from laion_eo.kinds import LanguageTagger
 from laion_eo.kinds.contract import check_tags
+from laion_eo.kinds.noise import is_noise
 from laion_eo.pipeline.stages.assemble import with_downloads
 from laion_eo.pipeline.stages.base import Rows, ShardedStage, row_ranges
 from laion_eo.schema import LANGUAGES
@@ -24,6 +27,7 @@ class Languages(ShardedStage):
     """One row per candidate whose image was downloaded."""
 
     name = "languages"
+    version = 2
     needs = ("candidates", "downloads")
 
     def components(self) -> Sequence[Component]:
@@ -46,8 +50,14 @@ class Languages(ShardedStage):
         if not captions:
             return LANGUAGES.empty_table()
         tagger = self.workbench.ready(self.workbench.one(LanguageTagger))
-        tags = check_tags(tagger, tagger.tag(captions), len(captions))
-        columns = [rows["id"], pa.array(tags.codes, pa.string()), pa.array(tags.scores)]
+        shown = [i for i, text in enumerate(captions) if tagger.sees_noise or not is_noise(text)]
+        tags = check_tags(tagger, tagger.tag([captions[i] for i in shown]), len(shown))
+        codes: list[str | None] = [None] * len(captions)
+        scores = np.zeros(len(captions), dtype=np.float32)
+        for i, code in zip(shown, tags.codes, strict=True):
+            codes[i] = code
+        scores[shown] = tags.scores
+        columns = [rows["id"], pa.array(codes, pa.string()), pa.array(scores)]
         return pa.table(columns, schema=LANGUAGES)
 
     def counts(self, table: pa.Table) -> dict[str, int]:

@@ -58,6 +58,71 @@ def test_xlm_roberta_says_what_the_model_says(roberta: XlmRoberta, xlm_folder: P
     assert len({code for code in tags.codes if code}) > 1
 
 
+FILE_NAMES = ["IMG_2034.jpg", "https://example.org/a.jpg", "USA", "640 x 480 px"]
+
+
+def test_xlm_roberta_tags_file_names_as_the_paper_did(
+    roberta: XlmRoberta, xlm_folder: Path
+) -> None:
+    assert all(roberta.tag(FILE_NAMES).codes)
+    assert roberta.sees_noise
+    tagger = xlm(xlm_folder, tag_noise=False)
+    tagger.setup()
+    tags = tagger.tag([*FILE_NAMES, CAPTIONS[0][1]])
+    assert tags.codes == [None, None, None, None, *roberta.tag([CAPTIONS[0][1]]).codes]
+    assert tags.scores[:4].tolist() == [0.0] * 4
+
+
+def test_xlm_roberta_chooses_among_the_languages_named(
+    roberta: XlmRoberta, xlm_folder: Path
+) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(xlm_folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(xlm_folder)
+    named = ["ja", "de"]
+    columns = [model.config.label2id[code] for code in named]
+    tagger = xlm(xlm_folder, languages=named)
+    tagger.setup()
+    texts = [text for _, text in CAPTIONS]
+    tags = tagger.tag(texts)
+    assert set(tags.codes) <= set(named)
+    assert tags.codes != roberta.tag(texts).codes
+    for text, code, score in zip(texts, tags.codes, tags.scores, strict=True):
+        with torch.inference_mode():
+            logits = model(**tokenizer(text, return_tensors="pt")).logits[0][columns]
+        chances = logits.softmax(-1).tolist()
+        assert score == pytest.approx(max(chances), abs=1e-5)
+        assert code == named[chances.index(max(chances))]
+
+
+def test_xlm_roberta_says_nothing_when_it_is_not_sure(
+    roberta: XlmRoberta, xlm_folder: Path
+) -> None:
+    tags = roberta.tag(TEXTS)
+    least = float(np.median(tags.scores[::2]))
+    tagger = xlm(xlm_folder, min_score=least, batch_size=4)
+    tagger.setup()
+    sure = tagger.tag(TEXTS)
+    is_sure = tags.scores >= np.float32(least)
+    assert 0 < is_sure.sum() < len(CAPTIONS)
+    assert [code is not None for code in sure.codes] == is_sure.tolist()
+    np.testing.assert_array_equal(sure.scores, np.where(is_sure, tags.scores, 0))
+
+
+def test_a_language_that_the_model_does_not_know(xlm_folder: Path, blocked_network: None) -> None:
+    """It is refused before any work where the model is at hand or the paper's, else on loading."""
+    paper = XlmRoberta.Config().model
+    for model in (xlm_folder, paper):
+        with pytest.raises(ConfigError, match="no language 'jp' is known. Did you mean 'ja'?"):
+            xlm(model, languages=["en", "jp"]).check()
+        xlm(model, languages=["en", "ja"]).check()
+    xlm("somebody/else", languages=["nv"]).check()
+    with pytest.raises(ConfigError, match="language_tagger.languages: no language 'ko'"):
+        xlm(xlm_folder, languages=["ko"]).setup()
+
+
 def test_xlm_roberta_does_not_depend_on_the_batch(roberta: XlmRoberta, xlm_folder: Path) -> None:
     alone = xlm(xlm_folder, batch_size=1)
     alone.setup()
