@@ -157,14 +157,14 @@ def test_which_of_two_rules_dropped_it(tiny_data: dict[str, JSON], tmp_path: Pat
     rows = sorted(table(run_dir, "scores"), key=lambda row: row["text_similarity"])
     middle = rows[len(rows) // 2]
     digits = float(str(np.float32(middle["text_similarity"])))
-    at_least: dict[str, JSON] = {"min": digits}
-    at_most: dict[str, JSON] = {"max": digits}
-    another: dict[str, JSON] = {"not_one_of": [digits]}
-    for rules, dropper in (
+    at_least, at_most = {"min": digits}, {"max": digits}
+    another = {"not_one_of": [digits]}
+    cases: list[tuple[list[JSON], int]] = [
         ([at_least, another], 1),
         ([at_most, another], 1),
         ([another, at_least], 0),
-    ):
+    ]
+    for rules, dropper in cases:
         filters = [{"use": "column", "column": "text_similarity", **rule} for rule in rules]
         go({**tiny_data, "filters": filters}, run_dir)
         named = list(outcomes(story(run_dir, middle["id"])).values())

@@ -99,9 +99,11 @@ def in_type(value: Plain, kind: pa.DataType) -> pa.Scalar:
         raise ValueError(f"{shown(value)} is of another kind")
     try:
         if types.is_floating(kind):
-            with np.errstate(over="raise"):
-                rounded = kind.to_pandas_dtype()(found)
-            return pa.scalar(float(rounded), comparable(kind))
+            with np.errstate(over="ignore"):
+                rounded = float(np.asarray(found, kind.to_pandas_dtype()))
+            if math.isinf(rounded):
+                raise OverflowError
+            return pa.scalar(rounded, comparable(kind))
         scalar = pa.scalar(found, kind)
     except (pa.ArrowException, ArithmeticError, ValueError):
         raise ValueError(f"{shown(value)} is beyond what {kind} holds") from None

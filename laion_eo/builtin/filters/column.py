@@ -114,7 +114,7 @@ class ColumnFilter(Filter):
         """
         column = table[self.config.column]
         self._rule = _Rule(self.config, column.type)
-        missing = pc.sum(pc.is_null(column, nan_is_null=True)).as_py() or 0
+        missing = pc.sum(pc.is_null(_comparable(column), nan_is_null=True)).as_py() or 0
         written = self.config.model_dump(mode="json", exclude_none=True)
         counts = {"rows": table.num_rows, "without_value": missing}
         self._facts: dict[str, JSON] = {**written, "type": str(column.type), **counts}
