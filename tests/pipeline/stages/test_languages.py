@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from laion_eo.testing import colours, serve_folder
 from laion_eo.testing.web import GREEN, picture, small_run
 from laion_eo.types import LanguageTags
 
+Tagged: TypeAlias = dict[str, dict[str, tuple[str | None, float]]]
 CAPTIONS = ["IMG_2034.jpg", "ein grünes Feld", "", "640 x 480 px", "USA", "農地", "field.png"]
 WORDS = ["ein grünes Feld", "農地"]
 
@@ -57,7 +59,7 @@ class Plugin:
 
 
 @pytest.fixture(scope="module")
-def tagged(tmp_path_factory: pytest.TempPathFactory, anchors: Path) -> dict[str, dict[str, object]]:
+def tagged(tmp_path_factory: pytest.TempPathFactory, anchors: Path) -> Tagged:
     """What each tagger's run says of each caption, by the tagger's name."""
     folder = tmp_path_factory.mktemp("noise")
     for number in range(len(CAPTIONS)):
@@ -66,7 +68,7 @@ def tagged(tmp_path_factory: pytest.TempPathFactory, anchors: Path) -> dict[str,
         rows = [(f"{number}.png", caption) for number, caption in enumerate(CAPTIONS)]
         csv.writer(stream).writerows([("file", "caption"), *rows])
     registry = Registry.discover([colours, Plugin()])
-    found: dict[str, dict[str, object]] = {}
+    found: Tagged = {}
     with serve_folder(folder) as url:
         index(folder, folder / "pool", {"use": "colours"}, url, registry)
         for name in ("everything", "judge"):
@@ -81,13 +83,13 @@ def tagged(tmp_path_factory: pytest.TempPathFactory, anchors: Path) -> dict[str,
 
 
 def test_noise_gets_no_language_whatever_the_tagger_says(
-    tagged: dict[str, dict[str, object]],
+    tagged: Tagged,
 ) -> None:
     expected = {text: ("he", len(text) / 100) if text in WORDS else (None, 0) for text in CAPTIONS}
     assert tagged["everything"] == expected
     assert sorted(Everything.seen) == sorted(WORDS)  # nothing else is it shown
 
 
-def test_a_tagger_that_asks_for_noise_sees_it(tagged: dict[str, dict[str, object]]) -> None:
+def test_a_tagger_that_asks_for_noise_sees_it(tagged: Tagged) -> None:
     assert tagged["judge"] == {text: ("he", len(text) / 100) for text in CAPTIONS}
     assert sorted(Judge.seen) == sorted(CAPTIONS)
