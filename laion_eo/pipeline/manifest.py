@@ -228,6 +228,8 @@ class Manifest(BaseModel):
             DataError: It is not there, is damaged, or was written by a newer laion-eo.
         """
         file = path / MANIFEST if path.is_dir() else path
+        if file.exists() and not file.is_file():
+            raise DataError(f"{file}: not a run's manifest: it is no file.")
         try:
             data = json.loads(file.read_text("utf-8"))
             found = data.get("version", FORMAT)

@@ -200,6 +200,8 @@ def _write(path: Path, model: BaseModel) -> None:
 
 def _read(path: Path, model: type[M]) -> M | None:
     """Return what a file says, unless it is not what was written."""
+    if not path.is_file():  # a pipe would never end
+        return None
     try:
         content = json.loads(path.read_text("utf-8"))
         checksum = content.pop(_CHECKSUM)

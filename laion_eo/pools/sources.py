@@ -160,6 +160,8 @@ class FolderSource(PoolSource):
         if path is None:
             return "it lies outside the pool's folder"
         try:
+            if path.exists() and not path.is_file():
+                return "it is no file"  # a pipe would never end
             return _decoded(path.read_bytes())
         except (OSError, ValueError) as error:  # a NUL in its name is a ValueError
             return one_line(error)

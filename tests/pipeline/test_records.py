@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,10 @@ def test_a_damaged_line_of_a_journal_vouches_for_nothing(line: int, records: Rec
     path.write_bytes(b"".join(lines))
     left = [file.path[12:17] for file in records.finished_of(WORK)]
     assert left == [[], ["00001"], ["00000"]][line]
+
+
+def test_a_pipe_is_no_record(records: Records) -> None:
+    """Nobody writes into it: who reads it waits for ever."""
+    records.folder.mkdir()
+    os.mkfifo(records.folder / "scores.json")
+    assert records.load("scores") is None

@@ -22,7 +22,7 @@ from laion_eo.errors import DataError, RunError
 from laion_eo.kinds import Downloader
 from laion_eo.pools import IndexResult, index
 from laion_eo.pools.indexing import Indexer
-from laion_eo.pools.sources import TarMember, open_source
+from laion_eo.pools.sources import FolderSource, TarMember, open_source
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
 from laion_eo.texts import raw_texts
@@ -295,3 +295,11 @@ def test_odd_values_in_a_description(web: Path, registry: Registry, tmp_path: Pa
             add(archive, f"{number}.png", (web / "green00.png").read_bytes())
     result = index(pool, tmp_path / "out", COLOURS, registry=registry)
     assert [row["caption"] for row in rows_of(result)] == ["t", None, None, None, None, "2019"]
+
+
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    source = FolderSource(tmp_path)
+    found = {entry.path: reason for entry, reason in source.load(source.entries())}
+    assert found == {"pipe.png": "it is no file", "folder.png": "it is no file"}
