@@ -49,7 +49,7 @@ def finished_manifest(run: Path) -> Manifest:
     if run_dir.all_records(manifest.stages) != manifest.stages or DATASET not in manifest.stages:
         raise DataError(f"{run / MANIFEST}: not of this run's stages; run `laion-eo run` again.")
     if damage := run_dir.damage(DATASET):
-        raise DataError(f"{run / DATASET}: {damage}; run `laion-eo run` again.")
+        raise DataError(f"{run / damage}; run `laion-eo run` again.")
     return manifest
 
 

@@ -215,7 +215,7 @@ def test_a_secret_in_plain_text_is_refused_wherever_it_comes_out(
 @pytest.mark.parametrize(
     ("harm", "error", "words"),
     [
-        ("rm -r dataset", DataError, "dataset/README.md: it is gone; run `laion-eo run` again."),
+        ("rm -r dataset", DataError, "run/dataset/ver-0/train-.*: it is gone; run `laion-eo"),
         ("echo x >> dataset/README.md", DataError, "README.md: it has .* bytes instead of"),
         ("echo x > dataset/secrets.env", DataError, "secrets.env: it is not of this run"),
         ("cd dataset && mv README.md x && ln -s x README.md", DataError, "README.md: it is a link"),
