@@ -40,6 +40,8 @@ OTHERS = [
     [], {}, [[]], [1, "a"], {"use": "x"}, {"env": "NO_SUCH_NAME"}, [{}], date(1979, 5, 27),
     time(7, 32), [math.nan],
 ]  # fmt: skip
+PLAUSIBLE = [0, 1, 2, 3, 64, 0.5, 1.0, True, False, "a b"]
+"""Values that many an option can have: such a file often runs."""
 VALUES: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(NUMBERS), st.sampled_from(TEXTS), st.sampled_from(OTHERS), st.text(max_size=20)
 )
@@ -82,6 +84,10 @@ def run_files(
 ) -> tuple[bytes, bool]:
     """A run file's bytes, and whether it may only be planned."""
     data = deepcopy(data)
+    if draw(st.booleans()):
+        place = draw(st.sampled_from(places))
+        table_of(data, place)[place[-1]] = draw(st.sampled_from(PLAUSIBLE))
+        return tomli_w.dumps(data).encode(), place[-1] in WAITS
     waits = False
     for _ in range(draw(st.integers(1, 3))):
         kind = draw(st.sampled_from(["option"] * 6 + ["delete", "unknown", "table", "deep"]))
