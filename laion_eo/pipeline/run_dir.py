@@ -114,7 +114,8 @@ class RunDir:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file of the run atomically."""
-        write_atomically(self.path / name, text.encode())
+        # A traceback quotes strangers, whose text may hold half characters.
+        write_atomically(self.path / name, text.encode("utf-8", "backslashreplace"))
 
     def seal(self) -> None:
         """Vouch for the run's own files, which are written last."""

@@ -177,7 +177,8 @@ class Runner:
                     self._keep_traceback(error)
                 raise
             finally:
-                self.workbench.close()
+                with naming_culprits(self.registry):
+                    self.workbench.close()
 
     def _keep_traceback(self, error: RunError) -> None:
         """Leave what the one line of the message cannot say where a plugin's author finds it."""

@@ -16,6 +16,7 @@ from laion_eo.component import Component
 from laion_eo.fingerprint import fingerprint
 from laion_eo.images import EXTENSIONS
 from laion_eo.kinds import Downloader
+from laion_eo.kinds.blaming import each
 from laion_eo.kinds.contract import check_download, fail
 from laion_eo.pipeline.journal import Journal, Row
 from laion_eo.pipeline.records import Work
@@ -111,7 +112,7 @@ class Downloads(StreamStage):
         known.clear()
         missing = set(todo)
         downloader = self.workbench.ready(self.workbench.one(Downloader))
-        for download in downloader.download(todo) if todo else ():
+        for download in each(downloader, downloader.download(todo)) if todo else ():
             check_download(downloader, download, missing)
             missing.remove(download.url)
             row = _row(download)
