@@ -20,7 +20,7 @@ from laion_eo.digests import HashedBytes
 from laion_eo.images import FORMATS
 from laion_eo.kinds.blaming import blaming, of_type
 from laion_eo.kinds.blaming import fail as fail
-from laion_eo.kinds.retriever import PoolModel
+from laion_eo.kinds.retriever import PoolModel, PoolSize
 from laion_eo.texts import clean, clean_url, one_line
 from laion_eo.types import (
     Anchor,
@@ -142,6 +142,20 @@ def check_counts(component: Component, value: object) -> dict[str, int]:
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise fail(component, f"a dict of counts wanted, got {value!r}")
     return {name: check_count(component, count, name) for name, count in value.items()}
+
+
+@blaming
+def check_size(component: Component, value: object) -> PoolSize | None:
+    """Return what a retriever says of its pool's size, if it says it.
+
+    Raises:
+        RunError: It is neither a PoolSize of whole numbers nor None.
+    """
+    if value is None:
+        return None
+    size = of_type(component, value, PoolSize)
+    rows = check_count(component, size.rows, "rows of the pool")
+    return PoolSize(rows, check_count(component, size.bytes, "bytes of the pool"))
 
 
 @blaming

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from laion_eo.blame import naming_culprits
 from laion_eo.kinds import AnchorSource, PoolSize, Retriever
+from laion_eo.kinds.contract import check_count, check_size
 from laion_eo.pipeline.runner import Runner
 from laion_eo.pipeline.stages import Step
 from laion_eo.registry import Registry
@@ -87,8 +88,10 @@ def plan(
 def _plan(runner: Runner) -> Plan:
     runner.check()
     retriever = runner.workbench.one(Retriever)
-    size = retriever.pool_size()
-    anchors = runner.workbench.one(AnchorSource).count()
+    size = check_size(retriever, retriever.pool_size())
+    source = runner.workbench.one(AnchorSource)
+    counted = source.count()
+    anchors = None if counted is None else check_count(source, counted, "samples")
     hits = None if anchors is None else anchors * retriever.config.k
     images = hits if size is None or hits is None else min(hits, size.rows)
     rows = {"anchors": anchors, "neighbors": hits}

@@ -223,6 +223,11 @@ class Runner:
             self._work(step)
         except BaseException as error:
             self.registry.manager.hook.laion_eo_on_error(stage=step.name, error=error)
+            if isinstance(error, MemoryError) and culprit(error, self.registry) is None:
+                raise RunError(
+                    f"{step.name}: out of memory. What is finished is kept: run the same command "
+                    "again with less at a time, such as --set engine.batch_rows=64."
+                ) from error
             if isinstance(error, OSError) and (
                 error.errno == errno.ENOSPC or culprit(error, self.registry) is None
             ):

@@ -31,7 +31,7 @@ from laion_eo.builtin.scorers.similarity import ImageSimilarity
 from laion_eo.component import Component
 from laion_eo.errors import LaionEOError
 from laion_eo.kinds import Retriever
-from laion_eo.pipeline import run
+from laion_eo.pipeline import plan, run
 from laion_eo.testing.colours import Colours, Letters
 from laion_eo.texts import one_line, raw_texts
 from laion_eo.types import JSON, Embeddings, Neighbors
@@ -64,6 +64,7 @@ OUTPUTS: list[tuple[type[Component], str]] = [
     (Colours, "embed_images"), (Colours, "embed_texts"), (Colours, "facts"),
     (Colours, "known_dim"), (ExactScan, "search_shard"), (ExactScan, "lookup"),
     (ExactScan, "shards"), (ExactScan, "take_counts"), (ExactScan, "pool_model"),
+    (ExactScan, "pool_size"),
     (Plain, "search"), (Plain, "lookup"), (HttpDownloader, "download"),
     (HttpDownloader, "facts"), (ImageSimilarity, "score"), (ImageSimilarity, "needs"),
     (Letters, "tag"), (MinSize, "keep"), (MinSize, "needs"), (MinSize, "facts"),
@@ -223,6 +224,7 @@ def try_one(base: type[Component], method: str, draw: random.Random, data: dict[
     data["filters"] = data["filters"] if table == "filters" else []
     with TemporaryDirectory() as name:
         try:
+            plan(data, Path(name) / "run", (), registry)
             result = run(data, Path(name) / "run", (), registry)
         except LaionEOError as error:
             assert one_line(error) == str(error)

@@ -273,3 +273,21 @@ def test_a_damaged_anchor_keeps_its_number(
     assert "201.png" in table["skipped"][1].as_py()
     assert result.manifest["stages"]["anchors"]["counts"]["skipped"] == 1
     assert rows(result).num_rows > 20
+
+
+def test_a_lack_of_memory_is_one_line_and_loses_nothing(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = RunDir.write_part
+
+    def greedy(self: RunDir, work: Work, index: int, table: pa.Table) -> None:
+        if work.step == "scores" and index == 2:
+            raise MemoryError
+        write(self, work, index, table)
+
+    monkeypatch.setattr(RunDir, "write_part", greedy)
+    with pytest.raises(RunError, match=r"^scores: out of memory. What is finished is kept"):
+        run(run_data, tmp_path / "run", registry=registry)
+    monkeypatch.undo()
+    assert len(RunDir(tmp_path / "run").parts("scores")) == 2
+    assert run(run_data, tmp_path / "run", registry=registry).ran[0] == "scores"
