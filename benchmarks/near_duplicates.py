@@ -30,6 +30,7 @@ from laion_eo.builtin.filters.hamming import Rows, bit_count, near_pairs
 from laion_eo.builtin.scorers.perceptual_hash import perceptual_hash
 from laion_eo.component import Context
 from laion_eo.images import read_image
+from laion_eo.kinds import FitData
 from laion_eo.types import Verdict
 
 RADIUS = 4
@@ -91,7 +92,7 @@ def judge(hashes: Hashes, widths: Rows, heights: Rows) -> Verdict:
     options = Duplicates.Config(by=("perceptual_hash",), bits=RADIUS)
     with TemporaryDirectory() as folder:
         filter_ = Duplicates(options, Context(work_dir=Path(folder)))
-        filter_.fit(table)
+        filter_.fit(FitData(table))
         return filter_.keep(table)
 
 

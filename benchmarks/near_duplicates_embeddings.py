@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from laion_eo.builtin.filters.duplicates import Duplicates
 from laion_eo.component import Context
+from laion_eo.kinds import FitData
 from laion_eo.types import Verdict
 
 DIM = 512
@@ -67,7 +68,7 @@ def judge(vectors: NDArray[np.float16]) -> Verdict:
         }
     )
     filter_ = Duplicates(Duplicates.Config(by=("embedding",), cosine=COSINE), Context())
-    filter_.fit(table)
+    filter_.fit(FitData(table))
     return filter_.keep(table)
 
 

@@ -157,6 +157,7 @@ def laion_eo_scorers() -> Sequence[type[kinds.Scorer]]:
             name = "brightness"
             summary = "mean of the image, 0..1"
             columns = pa.schema([("brightness", pa.float32())])
+            needs_images = True
 
             def score(self, batch):
                 means = [image.mean() / 255 for image in batch.images]

@@ -59,10 +59,16 @@ ANCHORS: pa.Schema = pa.schema(
         ("lat", pa.float64()),
         ("acquired", pa.timestamp("us", tz="UTC")),
         ("skipped", pa.string()),
+        ("text", pa.string()),
+        ("sha256", pa.string()),
         ("embedding", pa.list_(pa.float32())),
     ]
 )
-"""The ``anchors`` stage, one row per query vector (an augmented anchor has several)."""
+"""The ``anchors`` stage, one row per query vector (an augmented anchor has several).
+
+``sha256`` is of what was embedded: the picture, as the model saw it, or the text, which ``text``
+has.
+"""
 
 NEIGHBORS: pa.Schema = pa.schema(
     [
@@ -107,8 +113,30 @@ DOWNLOADS: pa.Schema = pa.schema(
     ]
 )
 
+EMBEDDINGS: pa.Schema = pa.schema(
+    [
+        ("model", pa.string()),
+        ("sha256", pa.string()),
+        ("image_error", pa.string()),
+        ("origin", pa.string()),
+        ("vector", pa.binary()),
+    ]
+)
+"""The ``embeddings`` stage, one row per distinct image and model.
+
+``model`` is the fingerprint of an embedder and its options; ``origin`` says whether the vector was
+``embedded`` here, or is that of an earlier or another ``run`` or of the pool's ``index``; the
+``vector`` is little-endian, of the run's ``embeddings.dtype``.
+"""
+
 SCORES_FIXED: pa.Schema = pa.schema([("id", pa.int64()), ("image_error", pa.string())])
 """The columns of every scores table; the scorers' columns follow."""
+
+FITTED_FIXED: pa.Schema = pa.schema([("id", pa.int64())])
+"""The column of every table of fitted scores; those of the fitted scorers follow."""
+
+ANCHOR_SCORES_FIXED: pa.Schema = pa.schema([("source", pa.int64()), ("view", pa.int32())])
+"""The columns of every table of anchors' scores; those of scorers that score anchors follow."""
 
 LANGUAGES: pa.Schema = pa.schema(
     [("id", pa.int64()), ("lang", pa.string()), ("lang_score", pa.float32())]

@@ -10,6 +10,7 @@ from laion_eo.kinds.augmenter import Augmenter
 from laion_eo.kinds.downloader import Downloader
 from laion_eo.kinds.embedder import Embedder
 from laion_eo.kinds.filter import Filter
+from laion_eo.kinds.fitting import AnchorSet, FitData
 from laion_eo.kinds.language_tagger import LanguageTagger
 from laion_eo.kinds.normalizer import Normalizer
 from laion_eo.kinds.publisher import Publisher, Release
@@ -22,15 +23,18 @@ from laion_eo.kinds.retriever import (
     merge_neighbors,
     no_neighbors,
 )
-from laion_eo.kinds.scorer import ScoreBatch, Scorer
+from laion_eo.kinds.scorer import FittedScorer, ScoreBatch, Scorer, ScorerConfig
 
 __all__ = [
     "KINDS",
+    "AnchorSet",
     "AnchorSource",
     "Augmenter",
     "Downloader",
     "Embedder",
     "Filter",
+    "FitData",
+    "FittedScorer",
     "Kind",
     "LanguageTagger",
     "Normalizer",
@@ -42,6 +46,7 @@ __all__ = [
     "RetrieverConfig",
     "ScoreBatch",
     "Scorer",
+    "ScorerConfig",
     "ShardedRetriever",
     "merge_neighbors",
     "no_neighbors",

@@ -7,6 +7,7 @@ from abc import abstractmethod
 import pyarrow as pa
 
 from laion_eo.component import Component
+from laion_eo.kinds.fitting import FitData
 from laion_eo.types import Verdict
 
 
@@ -35,11 +36,24 @@ class Filter(Component):
             ConfigError: The message says which column, and what is wanted.
         """
 
-    def fit(self, table: pa.Table) -> None:
+    def check_model(self, model_id: str) -> None:
+        """Raise if the filter's own numbers belong to another model.
+
+        A run calls it before any work.
+
+        Args:
+            model_id: Of the run's embedder.
+
+        Raises:
+            ConfigError: The message names both models.
+        """
+
+    def fit(self, data: FitData) -> None:
         """See all rows once, before the first ``keep``; thresholds are fitted here.
 
         Args:
-            table: Every row that the filters before this one kept, all columns known of them.
+            data: ``data.table`` has every row that the filters before this one kept, with all
+                columns known of them; ``data.anchors`` the anchors with their own scores.
         """
 
     @abstractmethod

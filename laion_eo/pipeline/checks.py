@@ -8,7 +8,15 @@ import pyarrow as pa
 
 from laion_eo.component import require_packages
 from laion_eo.errors import ConfigError, did_you_mean
-from laion_eo.kinds import Downloader, Embedder, Filter, PoolModel, Retriever, Scorer
+from laion_eo.kinds import (
+    Downloader,
+    Embedder,
+    Filter,
+    FittedScorer,
+    PoolModel,
+    Retriever,
+    Scorer,
+)
 from laion_eo.kinds.contract import check_columns, check_model, check_needs
 from laion_eo.pipeline.manifest import StageRecord
 from laion_eo.pipeline.workbench import Workbench
@@ -26,12 +34,17 @@ def check_chain(workbench: Workbench) -> None:
     where = workbench.run_file.name
     owners = dict.fromkeys(TAKEN, "every run")
     made: list[pa.Field] = []
-    for index, scorer in enumerate(workbench.all(Scorer), 1):
+    numbered = list(enumerate(workbench.all(Scorer), 1))
+    # Fitted scorers come after the others, whatever the order in the run file.
+    for index, scorer in sorted(numbered, key=lambda one: isinstance(one[1], FittedScorer)):
         place = f"{where}: [[scorers]] {index}: {scorer.name!r} ({scorer.provider})"
+        fitted = isinstance(scorer, FittedScorer)
+        known = [*DOWNLOADED.names, *(field.name for field in made if fitted)]
         for name in check_needs(scorer, scorer.needs()):
-            if name not in DOWNLOADED.names:
-                near = did_you_mean(name, DOWNLOADED.names)
-                raise ConfigError(f"{place} needs {name!r}, which no download has.{near}")
+            if name not in known:
+                near = did_you_mean(name, known)
+                lacks = "no scorer before it makes" if fitted else "no download has"
+                raise ConfigError(f"{place} needs {name!r}, which {lacks}.{near}")
         for name in check_columns(scorer, scorer.columns).names:
             if name in owners:
                 twin = owners[name] == repr(scorer.name) and "column" in scorer.Config.model_fields
@@ -49,6 +62,7 @@ def check_chain(workbench: Workbench) -> None:
             hints = "; ".join(_hint(name, there, workbench.registry) for name in missing)
             raise ConfigError(f"{where}: [[filters]] {index}: {filter_.name} needs {hints}.")
         try:
+            filter_.check_model(str(workbench.one(Embedder).model_id))
             filter_.check_columns(columns)
         except ConfigError as error:
             raise ConfigError(f"{where}: [[filters]] {index}: {error}") from None

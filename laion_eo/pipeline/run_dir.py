@@ -43,11 +43,13 @@ class RunDir:
     Args:
         path: The folder.
         thorough: Hash what is taken over whole, however large it is.
+        reused: Other run directories whose embeddings may be taken over.
     """
 
-    def __init__(self, path: Path, *, thorough: bool = False) -> None:
+    def __init__(self, path: Path, *, thorough: bool = False, reused: Iterable[Path] = ()) -> None:
         self.path = path
         self.thorough = thorough
+        self.reused = [RunDir(other, thorough=thorough) for other in reused]
         self.records = Records(path / ".stages")
         self._sound: dict[FileRecord, tuple[int, int, int]] = {}
         self._maker: tuple[Work, Maker] | None = None
@@ -252,6 +254,14 @@ class RunDir:
                 f"{path}: gone or damaged since it was written; run the same command again, which "
                 f"makes it anew ({reason})."
             ) from error
+
+    def metadata_of(self, path: Path) -> dict[bytes, bytes] | None:
+        """Return what the schema of a part has beside its columns.
+
+        Raises:
+            RunError: It is gone, or damaged.
+        """
+        return dict(self.read_table(path, []).schema.metadata or {})
 
     def record(self, step: str) -> StageRecord | None:
         """Return the record of a complete step; ``None`` if there is none, or a damaged one."""

@@ -11,7 +11,8 @@ from pydantic import JsonValue
 
 from laion_eo.component import Component, Context
 from laion_eo.config import Choice, RunConfig, RunFile
-from laion_eo.kinds import KINDS, Kind
+from laion_eo.fingerprint import fingerprint
+from laion_eo.kinds import KINDS, Embedder, Kind, Scorer
 from laion_eo.kinds.contract import check_identity
 from laion_eo.pipeline.engines import Engine, make_engine
 from laion_eo.pipeline.environment import software
@@ -41,6 +42,7 @@ class Workbench:
         self._components: dict[str, list[Component]] = {}
         self._checked: set[int] = set()
         self._ready: set[int] = set()
+        self._own_embedders: dict[int, Embedder] = {}
         for kind in KINDS:
             value = getattr(config, kind.table)
             many = isinstance(value, tuple)
@@ -50,6 +52,30 @@ class Workbench:
                 )
                 for i, choice in enumerate(value if many else (value,))
             ]
+        for i, scorer in enumerate(self.all(Scorer), 1):
+            choice = getattr(scorer.config, "embedder", None)
+            if isinstance(choice, Choice):
+                where = f"{run_file.name}: [[scorers]] {i}: embedder"
+                self._own_embedders[id(scorer)] = self._embedder(choice, where)
+
+    def _embedder(self, choice: Choice, where: str) -> Embedder:
+        """Return a scorer's own embedder: one for all that name the same, and the run's own too."""
+        kind = next(kind for kind in KINDS if kind.base is Embedder)
+        made = self.registry.create(kind, choice, self.context, where, self.run_file.base)
+        embedder = cast("Embedder", made)
+        return next((one for one in self.embedders() if key_of(one) == key_of(embedder)), embedder)
+
+    def embedders(self) -> list[Embedder]:
+        """Return the models that judge the images: the run's, then those of scorers."""
+        found = [self.one(Embedder)]
+        for embedder in self._own_embedders.values():
+            if embedder not in found:
+                found.append(embedder)
+        return found
+
+    def embedder_of(self, scorer: Scorer) -> Embedder:
+        """Return the model whose embeddings a scorer judges, not yet set up."""
+        return self._own_embedders.get(id(scorer), self.one(Embedder))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel as the run file: models are loaded where they are used."""
@@ -88,10 +114,10 @@ class Workbench:
         if "engine" in vars(self):
             self.engine.close()
             del self.engine
-        for components in self._components.values():
-            for component in components:
-                if id(component) in self._ready:
-                    component.close()
+        components = [one for several in self._components.values() for one in several]
+        for component in [*components, *self.embedders()[1:]]:
+            if id(component) in self._ready:
+                component.close()
         self._ready.clear()
 
     def resolved(self) -> RunConfig:
@@ -151,6 +177,11 @@ def _rebuild(
     run_file: RunFile, plugins: Sequence[object], work_dir: Path | None, seed: int
 ) -> Workbench:
     return Workbench(run_file, Registry.discover(plugins), Context(work_dir, seed))
+
+
+def key_of(embedder: Embedder) -> str:
+    """Return the fingerprint of an embedder and its options: how its vectors are called."""
+    return fingerprint(identity(embedder))
 
 
 def identity(component: Component) -> JsonValue:

@@ -256,7 +256,9 @@ def score_batches(draw: st.DrawFn, max_rows: int = 4, max_side: int = 24) -> Sco
         sizes = pa.array([image.shape[side] for image in images], pa.int32())
         table = table.set_column(place, name, sizes)
     embedder = Colours(ComponentConfig(), Context())
-    return ScoreBatch(table, images, draw(embeddings(len(images), embedder.dim)), embedder)
+    found_by = draw(embeddings(len(images), embedder.dim))
+    seen = embedder.embed_images(images)
+    return ScoreBatch(table, seen, found_by, embedder, pictures=images)
 
 
 def _rows(

@@ -24,6 +24,7 @@ from laion_eo.builtin.hash_lists import AllowList, HashList
 from laion_eo.component import Context
 from laion_eo.digests import HashedBytes
 from laion_eo.errors import ConfigError, DataError
+from laion_eo.kinds import FitData
 from laion_eo.pipeline import run
 from laion_eo.registry import Registry
 from laion_eo.types import JSON, DownloadStatus
@@ -115,7 +116,7 @@ def test_an_empty_allow_list_stops_the_download_before_any_request(
 def test_an_empty_allow_list_stops_the_filter(empty: Path) -> None:
     judge = AllowListFilter(AllowListFilter.Config(path=empty), Context())
     with pytest.raises(DataError, match="the allow-list is empty"):
-        judge.fit(pa.table({"url": ["a"], "md5": ["0" * 32], "sha256": ["0" * 64]}))
+        judge.fit(FitData(pa.table({"url": ["a"], "md5": ["0" * 32], "sha256": ["0" * 64]})))
 
 
 @pytest.mark.parametrize("name", ["url", "md5", "sha256"])
@@ -333,7 +334,7 @@ def test_filter_judges_by_the_column_that_the_list_has(tmp_path: Path) -> None:
     judge = AllowListFilter(AllowListFilter.Config(path=path), Context())
     digests = ["a" * 32, "c" * 32, None]
     table = pa.table({"id": [1, 2, 3], "url": ["a", "b", "c"], "md5": digests})
-    judge.fit(table)
+    judge.fit(FitData(table))
     verdict = judge.keep(table)
     assert verdict.mask.tolist() == [True, False, False]
     assert verdict.reasons[1] == f"md5 {'c' * 32} is not listed"

@@ -28,7 +28,9 @@ class Odd(Scorer):
     name = "odd"
     summary = "lists, texts and nothing"
     columns = pa.schema(
-        [("words", pa.string()), ("numbers", pa.list_(pa.float32())), ("flag", pa.bool_())]
+        needs_images=True[
+            ("words", pa.string()), ("numbers", pa.list_(pa.float32())), ("flag", pa.bool_())
+        ]
     )
 
     def score(self, batch: ScoreBatch) -> pa.Table:

@@ -177,6 +177,7 @@ class WidthOfLarge(Scorer):
     name = "width-of-large"
     summary = "for these tests"
     columns = pa.schema([("wide", pa.float64()), ("large", pa.bool_())])
+    needs_images = True
 
     def score(self, batch: ScoreBatch) -> pa.Table:
         widths = [image.shape[1] for image in batch.images]

@@ -26,7 +26,7 @@ from laion_eo.builtin.scorers.embedding import StoredEmbedding
 from laion_eo.builtin.scorers.perceptual_hash import PerceptualHash
 from laion_eo.builtin.scorers.similarity import ImageSimilarity, TextSimilarity
 from laion_eo.component import Component, Context
-from laion_eo.kinds import Filter, ScoreBatch, Scorer
+from laion_eo.kinds import Filter, FitData, ScoreBatch, Scorer
 from laion_eo.kinds.contract import (
     check_embeddings,
     check_pictures,
@@ -50,6 +50,7 @@ def made(cls: type[Any], **options: Any) -> Any:
 
 
 class Sharpness(Scorer):
+    needs_images = True
     """What the guide's example is of."""
 
     name = "sharpness"
@@ -208,7 +209,7 @@ def test_scores_of_any_batch(scorer: Scorer, batch: ScoreBatch) -> None:
 )
 @given(table=strategies.scored_tables())
 def test_verdicts_on_any_table(kept: Filter, table: pa.Table) -> None:
-    kept.fit(table)
+    kept.fit(FitData(table))
     check_verdict(kept, kept.keep(table), len(table))
     whole = kept.keep(table).mask.tolist()
     assert [kept.keep(table.slice(row, 1)).mask[0] for row in range(len(table))] == whole

@@ -9,7 +9,7 @@ from laion_eo.builtin.hash_lists import AllowList
 from laion_eo.component import ComponentConfig
 from laion_eo.config import RunPath
 from laion_eo.fingerprint import files_identity
-from laion_eo.kinds import Filter
+from laion_eo.kinds import Filter, FitData
 from laion_eo.types import JSON, Verdict
 
 
@@ -51,7 +51,7 @@ class AllowListFilter(Filter):
         """
         return (AllowList(self.config.path).column,)
 
-    def fit(self, table: pa.Table) -> None:
+    def fit(self, data: FitData) -> None:
         """Read the list once, for the values of the table.
 
         Raises:
@@ -59,7 +59,7 @@ class AllowListFilter(Filter):
         """
         allowed = AllowList(self.config.path)
         self._column = allowed.column
-        values = table[self._column].drop_null().to_pylist()
+        values = data.table[self._column].drop_null().to_pylist()
         self._listed = allowed.matching(values)
 
     def keep(self, batch: pa.Table) -> Verdict:

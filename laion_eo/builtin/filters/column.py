@@ -24,7 +24,7 @@ from laion_eo.builtin.filters.bounds import (
 )
 from laion_eo.component import ComponentConfig
 from laion_eo.errors import ConfigError
-from laion_eo.kinds import Filter
+from laion_eo.kinds import Filter, FitData
 from laion_eo.types import JSON, Verdict
 
 
@@ -106,12 +106,13 @@ class ColumnFilter(Filter):
         """
         _Rule(self.config, columns.field(self.config.column).type)
 
-    def fit(self, table: pa.Table) -> None:
+    def fit(self, data: FitData) -> None:
         """Count the rows without a value; nothing is fitted.
 
         Raises:
             ConfigError: The column is of another type than the rule's values.
         """
+        table = data.table
         column = table[self.config.column]
         self._rule = _Rule(self.config, column.type)
         missing = pc.sum(pc.is_null(_comparable(column), nan_is_null=True)).as_py() or 0

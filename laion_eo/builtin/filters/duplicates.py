@@ -16,7 +16,7 @@ from laion_eo.builtin.filters.hamming import NearPairs, Rows, near_pairs
 from laion_eo.builtin.filters.nearest_kept import NearestKept
 from laion_eo.component import ComponentConfig
 from laion_eo.errors import ConfigError
-from laion_eo.kinds import Filter
+from laion_eo.kinds import Filter, FitData
 from laion_eo.types import JSON, Verdict
 
 Key = Literal["url", "sha256", "perceptual_hash", "embedding"]
@@ -59,8 +59,9 @@ class Duplicates(Filter):
         """Return what rows are compared by, and what the best copy is chosen by."""
         return (*self.config.by, "width", "height", "fast_similarity")
 
-    def fit(self, table: pa.Table) -> None:
+    def fit(self, data: FitData) -> None:
         """Find the groups, and choose which row of each is kept."""
+        table = data.table
         for name in self.config.by:
             if name not in table.column_names:
                 scorer = name.replace("_", "-")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from laion_eo.component import ComponentConfig
-from laion_eo.kinds import Filter
+from laion_eo.kinds import Filter, FitData
 from laion_eo.types import JSON, Verdict
 
 
@@ -46,12 +46,12 @@ class SimilarityThreshold(Filter):
         """Return the similarities."""
         return tuple(self._frozen)
 
-    def fit(self, table: pa.Table) -> None:
+    def fit(self, data: FitData) -> None:
         """Fit the thresholds that are not frozen."""
         self._facts: dict[str, JSON] = {}
         self._thresholds: dict[str, float] = {}
         for column, frozen in self._frozen.items():
-            values = table[column].to_numpy().astype(np.float64)
+            values = data.table[column].to_numpy().astype(np.float64)
             self._thresholds[column] = self._fit_one(column, values, frozen)
 
     def _fit_one(self, column: str, values: NDArray[np.float64], frozen: float | None) -> float:

@@ -50,6 +50,7 @@ class PerceptualHash(Scorer):
     name = "perceptual-hash"
     summary = "64 bits that stay the same when an image is resized or saved again"
     columns = pa.schema([("perceptual_hash", pa.uint64())])
+    needs_images = True
 
     def score(self, batch: ScoreBatch) -> pa.Table:
         """Return the column ``perceptual_hash``: uint64."""

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from laion_eo.builtin.scorers.prompts import prompt_vector
 from laion_eo.component import ComponentConfig, Context
-from laion_eo.kinds import Embedder, ScoreBatch, Scorer
+from laion_eo.kinds import Embedder, ScoreBatch, Scorer, ScorerConfig
 from laion_eo.schema import PUBLISHED, TAKEN
 from laion_eo.types import JSON
 
@@ -32,11 +32,16 @@ class ImageSimilarity(Scorer):
     name = "image-similarity"
     summary = "exact similarity to the anchor that found the image"
     columns = pa.schema([("image_similarity", pa.float32())])
+    scores_anchors = True
+
+    class Config(ScorerConfig):
+        """Options."""
 
     def score(self, batch: ScoreBatch) -> pa.Table:
         """Return the column ``image_similarity``, -1..1."""
         cosine = np.einsum("nd,nd->n", batch.image_embeddings, batch.anchor_embeddings)
-        return pa.table([pa.array(cosine, pa.float32())], schema=self.columns)
+        # An anchor without another to compare it with has NaN for its nearest.
+        return pa.table([pa.array(cosine, pa.float32(), from_pandas=True)], schema=self.columns)
 
 
 class TextSimilarity(Scorer):
@@ -49,8 +54,9 @@ class TextSimilarity(Scorer):
     name = "text-similarity"
     summary = "similarity of the image to a prompt, or to several"
     columns = pa.schema([("text_similarity", pa.float32())])
+    scores_anchors = True
 
-    class Config(ComponentConfig):
+    class Config(ScorerConfig):
         """Options.
 
         Attributes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from laion_eo.pipeline.stages.anchors import Anchors
 from laion_eo.pipeline.stages.base import ShapedStage, ShardedStage, Step, StreamStage, TableStage
 from laion_eo.pipeline.stages.downloads import Downloads
+from laion_eo.pipeline.stages.embeddings import EmbeddingsStage
+from laion_eo.pipeline.stages.fitted import AnchorScores, FittedScores
 from laion_eo.pipeline.stages.languages import Languages
 from laion_eo.pipeline.stages.neighbors import Candidates, NeighborsStage
 from laion_eo.pipeline.stages.publishing import Publishing
@@ -16,7 +18,10 @@ STAGES: tuple[type[ShapedStage], ...] = (
     NeighborsStage,
     Candidates,
     Downloads,
+    EmbeddingsStage,
     Scores,
+    FittedScores,
+    AnchorScores,
     Languages,
     Verdicts,
 )

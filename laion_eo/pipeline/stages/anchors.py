@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from functools import cached_property
 from itertools import islice
 from typing import TypeAlias
 
@@ -13,11 +14,14 @@ from laion_eo.component import Component
 from laion_eo.errors import DataError
 from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer
 from laion_eo.kinds.blaming import each
-from laion_eo.kinds.contract import check_anchor, check_count, check_embeddings, check_pictures
+from laion_eo.kinds.contract import check_anchor, check_count
 from laion_eo.pipeline.stages.base import StreamStage
+from laion_eo.pipeline.stages.earlier import earlier_parts, made_by, maker_of
+from laion_eo.pipeline.stages.pictures import View, embed_views, views_of
+from laion_eo.pipeline.workbench import Workbench
 from laion_eo.redaction import redacted
 from laion_eo.schema import ANCHORS
-from laion_eo.types import Anchor, Embeddings, Picture, SkippedAnchor
+from laion_eo.types import Anchor, Embeddings, SkippedAnchor
 
 BATCH = 64
 Row: TypeAlias = dict[str, str | int | float | datetime | None]
@@ -26,10 +30,12 @@ Row: TypeAlias = dict[str, str | int | float | datetime | None]
 class Anchors(StreamStage):
     """Embeds every anchor; one that cannot be read keeps its row, with the reason.
 
-    The source is read in its own order, in one process.
+    The source is read in its own order, in one process. What an earlier run has embedded is not
+    embedded again.
     """
 
     name = "anchors"
+    version = 2
 
     def components(self) -> Sequence[Component]:
         """Return source, normalizer, augmenter and embedder."""
@@ -44,62 +50,51 @@ class Anchors(StreamStage):
 
     def parts(self, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:
         """Yield the table of each batch of samples."""
-        source = self.workbench.ready(self.workbench.one(AnchorSource))
-        samples = (check_anchor(source, sample) for sample in each(source, source.anchors()))
         index = 0
+        samples = read_samples(self.workbench)
         while batch := list(islice(samples, BATCH)):
             if index not in done:
                 yield index, self._embed(batch, index * BATCH)
             index += 1
         if index == 0:
+            source = self.workbench.one(AnchorSource)
             raise DataError(
                 f"the anchor source {source.name!r} has no samples: nothing to search for"
             )
 
     def _embed(self, batch: Sequence[Anchor | SkippedAnchor], first: int) -> pa.Table:
+        views = views_of(self.workbench, batch, first)
+        keys = [view.sha256 for view in views]
+        known = {key: self._earlier[key] for key in keys if key in self._earlier}
+        new = {key: view for key, view in zip(keys, views, strict=True) if key not in known}
         embedder = self.workbench.ready(self.workbench.one(Embedder))
-        views = self._views(batch)
-        rows: list[Row] = []
-        pictures: dict[int, Picture] = {}
-        texts: dict[int, str] = {}
-        for source, sample in enumerate(batch, first):
-            if isinstance(sample, SkippedAnchor):
-                rows.append(
-                    {"source": source, "anchor_id": sample.id, "skipped": redacted(sample.reason)}
-                )
-            elif sample.text is not None:
-                texts[len(rows)] = sample.text
-                rows.append(_row(sample, source, 0))
-            else:
-                for view, picture in enumerate(views[source - first]):
-                    pictures[len(rows)] = picture
-                    rows.append(_row(sample, source, view))
-        vectors: dict[int, Embeddings] = {}
-        if pictures:
-            found = embedder.embed_images(list(pictures.values()))
-            check_embeddings(embedder, found, len(pictures), embedder.dim)
-            vectors |= zip(pictures, found, strict=True)
-        if texts:
-            found = embedder.embed_texts(list(texts.values()))
-            check_embeddings(embedder, found, len(texts), embedder.dim)
-            vectors |= zip(texts, found, strict=True)
-        return _table(rows, vectors)
+        known |= zip(new, embed_views(embedder, list(new.values())), strict=True)
+        skipped = [
+            (source, {"source": source, "anchor_id": one.id, "skipped": redacted(one.reason)}, None)
+            for source, one in enumerate(batch, first)
+            if isinstance(one, SkippedAnchor)
+        ]
+        seen = [(view.source, _row(view), known[view.sha256]) for view in views]
+        # By sample; the views of one stay in their order.
+        rows = sorted([*skipped, *seen], key=lambda row: row[0])
+        return _table([row for _, row, _ in rows], [vector for _, _, vector in rows], self._maker)
 
-    def _views(self, batch: Sequence[Anchor | SkippedAnchor]) -> dict[int, list[Picture]]:
-        """Return the pictures of each image anchor, by its place in the batch."""
-        normalizer = self.workbench.ready(self.workbench.one(Normalizer))
-        augmenter = self.workbench.ready(self.workbench.one(Augmenter))
-        images = {
-            place: sample
-            for place, sample in enumerate(batch)
-            if isinstance(sample, Anchor) and sample.text is None
-        }
-        pictures = normalizer.normalize(list(images.values()))
-        check_pictures(normalizer, pictures, len(images))
-        return {
-            place: check_pictures(augmenter, augmenter.augment(picture))
-            for place, picture in zip(images, pictures, strict=True)
-        }
+    @cached_property
+    def _maker(self) -> str:
+        return maker_of(self.workbench.ready(self.workbench.one(Embedder)))
+
+    @cached_property
+    def _earlier(self) -> dict[str, Embeddings]:
+        """The vectors that an earlier run left, float32 (dim,), by what was embedded."""
+        found: dict[str, Embeddings] = {}
+        for run_dir, part in earlier_parts(self.run_dir, self.name, self._maker):
+            table = run_dir.read_table(part, ["sha256", "embedding"])
+            table = table.filter(table["embedding"].is_valid())
+            column = table["embedding"].combine_chunks()
+            if len(table):
+                vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(table), -1)
+                found |= zip(table["sha256"].to_pylist(), vectors, strict=True)
+        return found
 
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the anchors, those skipped, and the query vectors."""
@@ -109,14 +104,21 @@ class Anchors(StreamStage):
         return {"anchors": anchors, "skipped": skipped, "queries": queries}
 
 
-def _row(anchor: Anchor, source: int, view: int) -> Row:
+def read_samples(workbench: Workbench) -> Iterator[Anchor | SkippedAnchor]:
+    """Yield what the run's anchor source has, in its order."""
+    source = workbench.ready(workbench.one(AnchorSource))
+    return (check_anchor(source, sample) for sample in each(source, source.anchors()))
+
+
+def _row(view: View) -> Row:
+    anchor = view.anchor
     place = {"gsd": anchor.gsd, "lon": anchor.lon, "lat": anchor.lat, "acquired": anchor.acquired}
-    return {"source": source, "anchor_id": anchor.id, "view": view, **place}
+    about = {"source": view.source, "anchor_id": anchor.id, "view": view.view, "text": anchor.text}
+    return {**about, **place, "sha256": view.sha256}
 
 
-def _table(rows: list[Row], vectors: dict[int, Embeddings]) -> pa.Table:
+def _table(rows: list[Row], vectors: list[Embeddings | None], maker: str) -> pa.Table:
     """Lay the vectors into their rows; a skipped anchor's row gets null."""
     embedding = ANCHORS.field("embedding")
-    fixed = pa.Table.from_pylist(rows, schema=ANCHORS.remove(len(ANCHORS) - 1))
-    column = pa.array([vectors.get(place) for place in range(len(rows))], embedding.type)
-    return fixed.append_column(embedding, column)
+    fixed = pa.Table.from_pylist(rows, schema=made_by(ANCHORS.remove(len(ANCHORS) - 1), maker))
+    return fixed.append_column(embedding, pa.array(vectors, embedding.type))

@@ -23,11 +23,15 @@ def with_downloads(run_dir: RunDir) -> pa.Table:
 def with_scores(run_dir: RunDir) -> pa.Table:
     """Return every candidate with its download, its scores and its caption's language."""
     table = with_downloads(run_dir)
-    for stage in ("scores", "languages"):
-        other = run_dir.read(stage)
-        rows = other.take(pc.index_in(table["id"].combine_chunks(), other["id"].combine_chunks()))
-        table = _beside(table, rows.drop_columns(["id"]))
+    for stage in ("scores", "fitted_scores", "languages"):
+        table = with_columns(table, run_dir.read(stage))
     return table
+
+
+def with_columns(table: pa.Table, other: pa.Table) -> pa.Table:
+    """Return a table with the columns of another, whose rows have the same ``id``; else null."""
+    rows = other.take(pc.index_in(table["id"].combine_chunks(), other["id"].combine_chunks()))
+    return _beside(table, rows.drop_columns(["id"]))
 
 
 def _beside(left: pa.Table, right: pa.Table) -> pa.Table:

@@ -9,40 +9,41 @@ import numpy as np
 import pyarrow as pa
 
 from laion_eo.component import Component
-from laion_eo.errors import RunError
-from laion_eo.images import ImageError, decode_image
-from laion_eo.kinds import Embedder, ScoreBatch, Scorer
-from laion_eo.kinds.contract import check_embeddings, check_table
+from laion_eo.images import decode_image
+from laion_eo.kinds import Embedder, FittedScorer, Scorer
+from laion_eo.kinds.contract import check_table
 from laion_eo.pipeline.stages.assemble import with_downloads
 from laion_eo.pipeline.stages.base import Rows, ShardedStage, row_ranges
-from laion_eo.pipeline.stages.neighbors import read_queries
-from laion_eo.pipeline.stages.stored_images import is_named_by_content
+from laion_eo.pipeline.stages.embeddings import DECODE_TOGETHER, read_image
+from laion_eo.pipeline.stages.seen import Seen
+from laion_eo.pipeline.workbench import key_of
 from laion_eo.schema import SCORES_FIXED
-from laion_eo.types import Embeddings, Picture
-
-DECODE_TOGETHER = 32
-"""Images decoded at a time: the bound on memory."""
+from laion_eo.types import Picture
 
 
 class Scores(ShardedStage):
     """One row per candidate; null where there is no image, with the reason in ``image_error``."""
 
     name = "scores"
-    needs = ("anchors", "candidates", "downloads")
+    version = 2
+    needs = ("anchors", "candidates", "downloads", "embeddings")
 
     def components(self) -> Sequence[Component]:
-        """Return the embedder and the scorers."""
-        return [self.workbench.one(Embedder), *self.workbench.all(Scorer)]
+        """Return the embedders and the scorers but for those that are fitted."""
+        return [*self.workbench.embedders(), *self._scorers]
 
     @cached_property
     def _table(self) -> pa.Table:
         return with_downloads(self.run_dir)
 
     @cached_property
-    def _anchors(self) -> tuple[dict[tuple[int, int], int], Embeddings]:
-        rows, vectors = read_queries(self.run_dir.read("anchors"))
-        keys = zip(rows["source"].to_pylist(), rows["view"].to_pylist(), strict=True)
-        return {key: place for place, key in enumerate(keys)}, vectors
+    def _seen(self) -> Seen:
+        return Seen(self.workbench, self.run_dir)
+
+    @cached_property
+    def _scorers(self) -> list[Scorer]:
+        every = self.workbench.all(Scorer)
+        return [scorer for scorer in every if not isinstance(scorer, FittedScorer)]
 
     def shards(self) -> Sequence[Rows]:
         """Return ranges of candidates."""
@@ -50,66 +51,55 @@ class Scores(ShardedStage):
 
     def process(self, shard: Rows) -> pa.Table:
         """Score a range of candidates."""
-        start, stop = shard
-        places = row_ranges(stop - start, DECODE_TOGETHER)
-        return pa.concat_tables(
-            [self._score(self._table.slice(start + a, b - a)) for a, b in places]
-        )
-
-    def _score(self, rows: pa.Table) -> pa.Table:
-        images, errors = self._decode(rows)
+        rows = self._table.slice(shard[0], shard[1] - shard[0])
+        errors = self._errors(rows)
         there = np.array([error is None for error in errors], dtype=bool)
         fixed = pa.table([rows["id"], pa.array(errors, pa.string())], schema=SCORES_FIXED)
-        batch = self._batch(rows.filter(pa.array(there)), images)
+        scores = self._score(rows.filter(pa.array(there)))
         # Where a scored row sits among the scored ones; null leaves the others null.
         places = pa.array(np.cumsum(there) - 1, mask=~there)
-        for scorer in self.workbench.all(Scorer):
-            columns = self._columns(scorer, batch)
-            for field in scorer.columns:
-                fixed = fixed.append_column(field, columns[field.name].take(places))
+        for field in scores.schema:
+            fixed = fixed.append_column(field, scores[field.name].take(places))
         return fixed
 
-    def _batch(self, rows: pa.Table, images: list[Picture]) -> ScoreBatch:
-        places, vectors = self._anchors
-        keys = zip(rows["source"].to_pylist(), rows["view"].to_pylist(), strict=True)
-        found = np.array([places[key] for key in keys], dtype=np.int64)
-        embedder = self.workbench.ready(self.workbench.one(Embedder))
-        batch = ScoreBatch(rows, images, vectors[found], embedder)
-        if images:
-            check_embeddings(embedder, batch.image_embeddings, len(images), embedder.dim)
-        return batch
+    def _errors(self, rows: pa.Table) -> list[str | None]:
+        """Return why a row has no image to score, for each."""
+        model = key_of(self.workbench.one(Embedder))
+        columns = [rows[name].to_pylist() for name in ("sha256", "filename", "status")]
+        return [
+            f"not downloaded ({status})"
+            if filename is None
+            else self._seen.stored.errors.get((model, sha256))
+            for sha256, filename, status in zip(*columns, strict=True)
+        ]
 
-    def _columns(self, scorer: Scorer, batch: ScoreBatch) -> pa.Table:
-        if not batch.images:
+    def _score(self, rows: pa.Table) -> pa.Table:
+        """Score rows that have an image: the columns of all scorers."""
+        found: list[pa.Table] = []
+        for start, stop in row_ranges(rows.num_rows, DECODE_TOGETHER):
+            part = rows.slice(start, stop - start)
+            wanted = any(scorer.needs_images for scorer in self._scorers)
+            pictures = self._pictures(part) if wanted else None
+            columns: dict[str, pa.ChunkedArray] = {}
+            for scorer in self._scorers:
+                scores = self._columns(scorer, part, pictures)
+                columns |= {name: scores[name] for name in scores.column_names}
+            schema = pa.schema([field for scorer in self._scorers for field in scorer.columns])
+            found.append(pa.table(columns, schema=schema))
+        return pa.concat_tables(found)
+
+    def _columns(self, scorer: Scorer, rows: pa.Table, pictures: list[Picture] | None) -> pa.Table:
+        if not rows.num_rows:
             return scorer.columns.empty_table()
-        scores = self.workbench.ready(scorer).score(batch)
-        return check_table(scorer, scores, scorer.columns, len(batch.images))
+        ready = self.workbench.ready(scorer)
+        anchors = self._seen.anchors(self.workbench.embedder_of(scorer))
+        shown = pictures if scorer.needs_images else None
+        batch = self._seen.candidates(scorer, rows, anchors, shown)
+        return check_table(scorer, ready.score(batch), scorer.columns, rows.num_rows)
 
-    def _decode(self, rows: pa.Table) -> tuple[list[Picture], list[str | None]]:
-        images: list[Picture] = []
-        errors: list[str | None] = []
-        for filename, status in zip(
-            rows["filename"].to_pylist(), rows["status"].to_pylist(), strict=True
-        ):
-            if filename is None:
-                errors.append(f"not downloaded ({status})")
-                continue
-            try:
-                images.append(decode_image(self._read(filename)))
-                errors.append(None)
-            except ImageError as error:
-                errors.append(str(error))
-        return images, errors
-
-    def _read(self, filename: str) -> bytes:
-        path = self.run_dir.images / filename
-        content = path.read_bytes()
-        if not is_named_by_content(path, content):
-            raise RunError(
-                f"{path}: damaged since it was downloaded; delete it and run the same command "
-                "again, which fetches it anew."
-            )
-        return content
+    def _pictures(self, rows: pa.Table) -> list[Picture]:
+        names = rows["filename"].to_pylist()
+        return [decode_image(read_image(self.run_dir, name)) for name in names]
 
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the images that were scored, and those that could not be decoded."""

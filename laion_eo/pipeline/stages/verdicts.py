@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +11,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from laion_eo.component import Component
-from laion_eo.kinds import Filter
+from laion_eo.kinds import AnchorSet, Embedder, Filter
 from laion_eo.kinds.contract import check_verdict
 from laion_eo.pipeline.stages.assemble import with_scores
 from laion_eo.pipeline.stages.base import TableStage, row_ranges
-from laion_eo.schema import VERDICTS
+from laion_eo.pipeline.stages.seen import Seen
+from laion_eo.schema import ANCHOR_SCORES_FIXED, VERDICTS
 from laion_eo.types import DownloadStatus, Verdict
 
 BATCH = 100_000
@@ -26,7 +28,11 @@ class Verdicts(TableStage):
     """One row per candidate. The filters work in order; each sees what those before it kept."""
 
     name = "verdicts"
-    needs = ("candidates", "downloads", "scores", "languages")
+    version = 2
+    needs = (
+        "anchors", "candidates", "downloads", "embeddings", "scores", "fitted_scores",
+        "anchor_scores", "languages",
+    )  # fmt: skip
 
     def components(self) -> Sequence[Component]:
         """Return the filters."""
@@ -53,7 +59,9 @@ class Verdicts(TableStage):
         return pa.table(columns, schema=VERDICTS)
 
     def _judge(self, filter_: Filter, rows: pa.Table) -> Verdict:
-        self.workbench.ready(filter_).fit(rows)
+        embedder = self.workbench.one(Embedder)
+        data = self._seen.fit_data(rows, self._anchors, embedder)
+        self.workbench.ready(filter_).fit(data)
         masks, reasons = [np.zeros(0, dtype=bool)], list[str]()
         for start, stop in row_ranges(rows.num_rows, BATCH):
             verdict = filter_.keep(rows.slice(start, stop - start))
@@ -61,6 +69,20 @@ class Verdicts(TableStage):
             masks.append(verdict.mask)
             reasons += verdict.reasons
         return Verdict(np.concatenate(masks), reasons)
+
+    @cached_property
+    def _seen(self) -> Seen:
+        return Seen(self.workbench, self.run_dir)
+
+    @cached_property
+    def _anchors(self) -> AnchorSet:
+        """The anchors with their scores."""
+        anchors = self._seen.anchors(self.workbench.one(Embedder))
+        table, scores = anchors.table, self.run_dir.read("anchor_scores")
+        for field in scores.schema:
+            if field.name not in ANCHOR_SCORES_FIXED.names:
+                table = table.append_column(field, scores[field.name])
+        return AnchorSet(table, anchors.embeddings)
 
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the rows kept, and those that each filter dropped."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from laion_eo.kinds import Filter
+from laion_eo.kinds import Filter, FitData
 from laion_eo.kinds.contract import check_needs, check_verdict
 from laion_eo.schema import SCORED
 from laion_eo.testing.suites.base import ComponentTests
@@ -54,14 +54,14 @@ class FilterTests(ComponentTests):
 
     def judge(self, component: Filter, table: pa.Table, step: int = ROWS) -> Verdict:
         """Fit the filter on a table and judge all its rows, ``step`` at a time."""
-        component.fit(table)
+        component.fit(FitData(table))
         parts = [component.keep(table.slice(at, step)) for at in range(0, len(table), step)]
         masks = [np.zeros(0, bool), *(part.mask for part in parts)]
         return Verdict(np.concatenate(masks), [why for part in parts for why in part.reasons])
 
     def facts_of(self, component: Filter) -> dict[str, JSON]:  # type: ignore[override]
         """Return the facts after a fit."""
-        component.fit(self.table())
+        component.fit(FitData(self.table()))
         return component.facts()
 
     def test_what_it_needs_is_there(self, component: Filter) -> None:
@@ -98,7 +98,7 @@ class FilterTests(ComponentTests):
     def test_no_rows(self, component: Filter) -> None:
         """A run that found nothing is no error."""
         nothing = self.table().slice(0, 0)
-        component.fit(nothing)
+        component.fit(FitData(nothing))
         check_verdict(component, component.keep(nothing), 0)
 
 

@@ -24,6 +24,7 @@ class Nsfw(Scorer):
     name = "nsfw"
     summary = "probability that the image is pornographic (open_nsfw)"
     columns = pa.schema([("nsfw", pa.float32())])
+    needs_images = True
 
     class Config(ComponentConfig):
         """Options.

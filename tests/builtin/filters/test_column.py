@@ -20,6 +20,7 @@ from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
 from laion_eo.component import Context
 from laion_eo.config import validate
 from laion_eo.errors import ConfigError, RunError
+from laion_eo.kinds import FitData
 from laion_eo.pipeline import run
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.stages.assemble import with_scores
@@ -38,7 +39,7 @@ def judged(values: pa.Array, **options: JSON) -> Verdict:
     table = pa.table({"x": values})
     judge = column(**options)
     judge.check_columns(table.schema)
-    judge.fit(table)
+    judge.fit(FitData(table))
     return judge.keep(table)
 
 
@@ -139,7 +140,7 @@ def test_reasons_say_value_and_bound() -> None:
 def test_facts_say_the_rule_and_how_many_rows_had_a_value() -> None:
     table = pa.table({"x": pa.array([0.1, None, math.nan, 0.3], pa.float32())})
     judge = column(min=0.2, nulls="keep")
-    judge.fit(table)
+    judge.fit(FitData(table))
     assert judge.facts() == {
         "column": "x", "min": 0.2, "nulls": "keep", "type": "float", "rows": 4, "without_value": 2,
     }  # fmt: skip
@@ -157,7 +158,7 @@ def test_as_python_compares(values: list[float | None], least: float, most: floa
     assert kept(array, min=least, max=most) == want
     chunked = pa.chunked_array([array.slice(0, 3), array.slice(3)])
     judge = column(min=least, max=most)
-    judge.fit(pa.table({"x": chunked}))
+    judge.fit(FitData(pa.table({"x": chunked})))
     assert judge.keep(pa.table({"x": chunked})).mask.tolist() == want
 
 
@@ -165,7 +166,7 @@ def test_a_minimum_agrees_with_a_frozen_threshold() -> None:
     scores = np.random.default_rng(1).normal(0.22, 1e-7, 500).astype(np.float32)
     frozen = SimilarityThreshold(SimilarityThreshold.Config(image=-1, text=0.22), Context())
     table = pa.table({"image_similarity": scores, "text_similarity": scores})
-    frozen.fit(table)
+    frozen.fit(FitData(table))
     want = frozen.keep(table).mask.tolist()
     assert 0 < sum(want) < 500
     assert kept(pa.array(scores), min=0.22) == want
@@ -246,7 +247,7 @@ def test_the_lines_of_figure_6_keep_what_the_figure_counts() -> None:
     for lines in figure_6():
         assert lines.pop("use") == ColumnFilter.name
         judge = column(lines.pop("column"), **lines)
-        judge.fit(table)
+        judge.fit(FitData(table))
         verdict = judge.keep(table)
         reasons += [reason for reason in verdict.reasons if reason]
         table = table.filter(pa.array(verdict.mask))

@@ -10,6 +10,7 @@ import pytest
 from laion_eo.builtin.filters.duplicates import GROUPS, Duplicates
 from laion_eo.component import Context
 from laion_eo.errors import ConfigError
+from laion_eo.kinds import FitData
 from laion_eo.pipeline import run
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
@@ -32,7 +33,7 @@ def rows(*entries: dict[str, Any]) -> pa.Table:
 def judge(table: pa.Table, work_dir: Path | None = None, **options: Any) -> dict[int, str]:
     """Return the reasons of the dropped rows."""
     filter_ = Duplicates(Duplicates.Config(**options), Context(work_dir=work_dir))
-    filter_.fit(table)
+    filter_.fit(FitData(table))
     verdict = filter_.keep(table)
     found = zip(table["id"].to_pylist(), verdict.mask, verdict.reasons, strict=True)
     return {row: reason for row, kept, reason in found if not kept}

@@ -6,6 +6,7 @@ import pytest
 
 from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
 from laion_eo.component import Context
+from laion_eo.kinds import FitData
 
 
 def scored(image: list[float], text: list[float]) -> pa.Table:
@@ -21,7 +22,7 @@ def test_thresholds_are_fitted_at_mean_minus_sigma_deviations() -> None:
     image, text = rng.normal(0.8, 0.02, 500), rng.normal(0.2, 0.03, 500)
     table = scored(image.tolist(), text.tolist())
     judge = threshold()
-    judge.fit(table)
+    judge.fit(FitData(table))
     facts = judge.facts()
     for name, values in (("image_similarity", image), ("text_similarity", text)):
         assert facts[name]["threshold"] == pytest.approx(values.mean() - 1.5 * values.std())
@@ -36,7 +37,7 @@ def test_thresholds_are_fitted_at_mean_minus_sigma_deviations() -> None:
 def test_frozen_thresholds_are_taken_as_given() -> None:
     judge = threshold(image=0.78026, text=0.14919)
     table = scored([0.78026, 0.78, 0.9], [0.14919, 0.2, 0.1])
-    judge.fit(table)
+    judge.fit(FitData(table))
     verdict = judge.keep(table)
     assert verdict.mask.tolist() == [True, False, False]
     assert verdict.reasons[1] == "image_similarity 0.7800 < 0.78026"
@@ -46,7 +47,7 @@ def test_frozen_thresholds_are_taken_as_given() -> None:
 def test_both_faults_are_told() -> None:
     judge = threshold(image=0.5, text=0.5)
     table = scored([0.1], [0.2])
-    judge.fit(table)
+    judge.fit(FitData(table))
     assert judge.keep(table).reasons == [
         "image_similarity 0.1000 < 0.50000; text_similarity 0.2000 < 0.50000"
     ]
@@ -55,7 +56,9 @@ def test_both_faults_are_told() -> None:
 def test_no_rows_are_fitted_without_a_warning() -> None:
     judge = threshold()
     judge.fit(
-        scored([], []).cast(pa.schema([(n, pa.float32()) for n in scored([], []).column_names]))
+        FitData(
+            scored([], []).cast(pa.schema([(n, pa.float32()) for n in scored([], []).column_names]))
+        )
     )
     assert judge.facts()["image_similarity"]["threshold"] is None
 

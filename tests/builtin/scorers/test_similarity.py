@@ -27,7 +27,8 @@ def batch() -> ScoreBatch:
     images = [np.full((9, 7, 3), value, np.uint8) for value in ((0, 128, 0), (255, 0, 0))]
     embedder = Colours(ComponentConfig(), Context())
     anchors = embedder.embed_images([images[0], images[0]])
-    return ScoreBatch(pa.table({"id": [1, 2]}), images, anchors, embedder)
+    seen = embedder.embed_images(images)
+    return ScoreBatch(pa.table({"id": [1, 2]}), seen, anchors, embedder)
 
 
 def test_image_similarity_is_the_cosine_to_the_rows_anchor(batch: ScoreBatch) -> None:
@@ -72,7 +73,8 @@ def test_with_negatives_images_rank_as_by_the_difference(batch: ScoreBatch) -> N
     draw = np.random.default_rng(2)
     images = [draw.integers(0, 256, (9, 7, 3), dtype=np.uint8) for _ in range(40)]
     anchors = batch.embedder.embed_images(images)
-    many = ScoreBatch(pa.table({"id": range(40)}), images, anchors, batch.embedder)
+    seen = batch.embedder.embed_images(images)
+    many = ScoreBatch(pa.table({"id": range(40)}), seen, anchors, batch.embedder)
     scorer = text_similarity(prompt="a green image", negatives=["red", "blue"])
     green, red, blue = batch.embedder.embed_texts(["a green image", "red", "blue"]).astype(float)
     negative = (red + blue) / np.linalg.norm(red + blue)

@@ -97,6 +97,7 @@ class Bright(Scorer):
     name = "bright"
     summary = "mean of the image"
     columns = pa.schema([("bright", pa.float32())])
+    needs_images = True
 
     def values(self, batch: Any) -> list[float]:
         return [float(image.mean()) for image in batch.images]
@@ -205,8 +206,8 @@ class TestDoesNotSayWhatItNeeds(suites.FilterTests):
     fails = ("test_it_reads_what_it_needs_alone", "text_similarity")
 
     class component_cls(MinSize):
-        def fit(self, table: Any) -> None:
-            table["text_similarity"]
+        def fit(self, data: Any) -> None:
+            data.table["text_similarity"]
 
 
 class TestKeepsAll(suites.FilterTests):
@@ -231,7 +232,7 @@ class TestRemembers(suites.FilterTests):
     class component_cls(MinSize):
         seen = 0
 
-        def fit(self, table: Any) -> None:
+        def fit(self, data: Any) -> None:
             self.seen += 1
 
         def keep(self, batch: Any) -> Verdict:
@@ -242,8 +243,8 @@ class TestNeedsRows(suites.FilterTests):
     fails = ("test_no_rows", "zero-size array")
 
     class component_cls(MinSize):
-        def fit(self, table: Any) -> None:
-            table["width"].to_numpy().min()
+        def fit(self, data: Any) -> None:
+            data.table["width"].to_numpy().min()
 
 
 # --- language taggers ---------------------------------------------------------------------------
