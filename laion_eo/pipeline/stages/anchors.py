@@ -16,8 +16,8 @@ from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer
 from laion_eo.kinds.blaming import each
 from laion_eo.kinds.contract import check_anchor, check_count
 from laion_eo.pipeline.stages.base import StreamStage
-from laion_eo.pipeline.stages.earlier import earlier_parts, made_by, maker_of
-from laion_eo.pipeline.stages.pictures import View, embed_views, views_of
+from laion_eo.pipeline.vectors.earlier import earlier_parts, made_by, maker_of
+from laion_eo.pipeline.vectors.views import View, embed_views, views_of
 from laion_eo.pipeline.workbench import Workbench
 from laion_eo.redaction import redacted
 from laion_eo.schema import ANCHORS

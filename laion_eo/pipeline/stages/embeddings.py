@@ -18,10 +18,10 @@ from laion_eo.kinds.contract import check_embeddings
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.stages.anchors import BATCH, read_samples
 from laion_eo.pipeline.stages.base import Rows, ShardedStage, row_ranges
-from laion_eo.pipeline.stages.earlier import earlier_parts, made_by, maker_of
-from laion_eo.pipeline.stages.pictures import embed_views, views_of
 from laion_eo.pipeline.stages.stored_images import is_named_by_content
-from laion_eo.pipeline.vectors import StoredVectors, to_bytes
+from laion_eo.pipeline.vectors.earlier import earlier_parts, made_by, maker_of
+from laion_eo.pipeline.vectors.stored import StoredVectors, to_bytes
+from laion_eo.pipeline.vectors.views import embed_views, views_of
 from laion_eo.pipeline.workbench import key_of
 from laion_eo.schema import EMBEDDINGS
 from laion_eo.types import Picture

@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from laion_eo.component import Component
-from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import Retriever, ShardedRetriever, no_neighbors
 from laion_eo.kinds.contract import check_count, check_counts, check_lookup, check_neighbors
@@ -21,26 +20,12 @@ from laion_eo.pipeline.checks import check_pool_model, check_pool_weights
 from laion_eo.pipeline.manifest import StageRecord
 from laion_eo.pipeline.stages.base import TableStage
 from laion_eo.pipeline.stages.shard_store import Searched, ShardStore, join
+from laion_eo.pipeline.vectors.queries import read_queries
 from laion_eo.schema import CANDIDATES, NEIGHBORS
 from laion_eo.texts import INVALID_URL, clean_texts, clean_urls
 from laion_eo.types import Embeddings
 
 logger = logging.getLogger("laion_eo")
-
-
-def read_queries(anchors: pa.Table) -> tuple[pa.Table, Embeddings]:
-    """Return the rows of the anchors table that have a vector, and the vectors, (n, dim).
-
-    Raises:
-        DataError: No anchor has one.
-    """
-    rows = anchors.filter(anchors["embedding"].is_valid())
-    if not len(rows):
-        reason = anchors["skipped"][0].as_py()
-        raise DataError(f"not one of the {len(anchors)} anchors could be read; the first: {reason}")
-    column = rows["embedding"].combine_chunks()
-    vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
-    return rows, vectors.astype(np.float32, copy=False)
 
 
 class NeighborsStage(TableStage):
