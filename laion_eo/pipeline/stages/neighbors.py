@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import cast
@@ -25,6 +26,7 @@ from laion_eo.schema import CANDIDATES, NEIGHBORS
 from laion_eo.texts import INVALID_URL, clean_texts, clean_urls
 from laion_eo.types import Embeddings
 
+SHA256 = re.compile(r"[0-9a-f]{64}")
 logger = logging.getLogger("laion_eo")
 
 
@@ -139,7 +141,7 @@ class Candidates(TableStage):
     """One row per distinct image: the anchor nearest to it, and how many anchors found it."""
 
     name = "candidates"
-    version = 2
+    version = 3
     needs = ("neighbors",)
     _repaired = 0
 
@@ -165,6 +167,7 @@ class Candidates(TableStage):
             )  # fmt: skip
         for name, column in (("url", urls), ("caption", captions)):
             best = best.append_column(name, column.cast(pa.string()))
+        best = best.append_column("pool_sha256", _hashes(metadata))
         return best.select(CANDIDATES.names).cast(CANDIDATES)
 
     def counts(self, table: pa.Table) -> dict[str, int]:
@@ -172,6 +175,15 @@ class Candidates(TableStage):
         invalid = pc.sum(pc.starts_with(table["url"], INVALID_URL)).as_py() or 0
         odd = {"repaired_texts": self._repaired, "invalid_urls": invalid}
         return {"images": table.num_rows} | {what: count for what, count in odd.items() if count}
+
+
+def _hashes(metadata: pa.Table) -> pa.Array:
+    """Return the SHA-256 that a pool says of its images; null where it says none."""
+    there = metadata.schema.get_field_index("sha256")
+    if there < 0 or metadata.schema.types[there] not in (pa.string(), pa.large_string()):
+        return pa.nulls(metadata.num_rows, pa.string())
+    found = clean_texts(metadata.column(there))[0].to_pylist()
+    return pa.array([one if one and SHA256.fullmatch(one) else None for one in found], pa.string())
 
 
 def nearest_anchor(neighbors: pa.Table) -> pa.Table:
