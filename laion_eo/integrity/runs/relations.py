@@ -18,7 +18,7 @@ from laion_eo.integrity.tables import read_whole, rows_said, shortened
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.stages import STAGES, Publishing
 from laion_eo.pipeline.stages.assemble import with_scores
-from laion_eo.pipeline.stages.neighbors import nearest_anchor
+from laion_eo.pipeline.stages.neighbors import nearest_anchor, text_sources
 from laion_eo.pipeline.stages.publishing import published_rows
 from laion_eo.pipeline.stages.verdicts import DECODE, DOWNLOAD
 from laion_eo.schema import DOWNLOAD_STATUSES, FITTED_FIXED, PUBLISHED, SCORES_FIXED
@@ -125,7 +125,8 @@ def _keys(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def _candidates(tables: Tables) -> Iterator[str]:
-    table, wanted = tables["candidates"], nearest_anchor(tables["neighbors"])
+    texts = text_sources(tables["anchors"])
+    table, wanted = tables["candidates"], nearest_anchor(tables["neighbors"], texts)
     if table.num_rows != wanted.num_rows:
         yield f"it has {table.num_rows:,} images, and the neighbours have {wanted.num_rows:,}"
         return
@@ -320,7 +321,7 @@ _Relation: TypeAlias = Callable[[Tables], Iterator[str]]
 _RELATIONS: tuple[tuple[str, tuple[str, ...], _Relation], ...] = (
     ("anchors", ("anchors",), _anchors),
     ("neighbors", ("anchors", "neighbors"), _neighbors),
-    ("candidates", ("neighbors", "candidates"), _candidates),
+    ("candidates", ("anchors", "neighbors", "candidates"), _candidates),
     ("downloads", ("candidates", "downloads"), _downloads),
     ("embeddings", ("downloads", "embeddings"), _embeddings),
     ("scores", ("candidates", "downloads", "embeddings", "scores"), _scores),
