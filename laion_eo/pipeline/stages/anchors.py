@@ -116,13 +116,8 @@ def read_samples(workbench: Workbench) -> Iterator[Anchor | SkippedAnchor]:
 def _row(view: View) -> Row:
     anchor = view.anchor
     place = {"gsd": anchor.gsd, "lon": anchor.lon, "lat": anchor.lat, "acquired": anchor.acquired}
-    about: Row = {
-        "source": view.source,
-        "anchor_id": anchor.id,
-        "view": view.view,
-        "text": anchor.text,
-    }
-    return {**about, **place, "sha256": view.sha256}
+    known: Row = {"source": view.source, "anchor_id": anchor.id, "view": view.view}
+    return {**known, **place, "text": anchor.text, "sha256": view.sha256}
 
 
 def _table(rows: list[Row], vectors: list[Embeddings | None], maker: str) -> pa.Table:
