@@ -53,7 +53,7 @@ class RetrieverConfig(ComponentConfig):
     hops: int = Field(default=1, ge=1, le=MOST_HOPS)
     hop_queries: int = Field(default=2000, ge=1, le=MOST_NEIGHBORS)
     accept: float = Field(default=1.0, ge=0, le=100)
-    drift: float = Field(default=1.0, ge=0, le=100)
+    drift: float = Field(default=1.5, ge=0, le=100)
     hop_share: float = Field(default=0.5, ge=0, le=1)
     distinct: float | None = Field(default=None, gt=0, le=1)
     until: float | None = Field(default=None, gt=0, le=1)
