@@ -24,7 +24,7 @@ def unit(values: NDArray[np.floating]) -> Embeddings:
     return scaled
 
 
-def arc(degrees: Sequence[float]) -> Embeddings:
+def arc(degrees: Sequence[float] | NDArray[np.floating]) -> Embeddings:
     """Vectors in one plane, at these angles: neighbours in a row."""
     angles = np.radians(np.asarray(degrees, np.float64))
     flat = np.zeros((len(angles), DIM))
