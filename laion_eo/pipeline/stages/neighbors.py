@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from laion_eo.component import Component
-from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
 from laion_eo.kinds import AnchorSet, Retriever, ShardedRetriever
 from laion_eo.kinds.contract import check_embeddings, check_lookup, check_neighbors
@@ -27,26 +27,13 @@ from laion_eo.pipeline.stages.search.rounds import search_pool
 from laion_eo.pipeline.stages.search.shard_store import ShardStore
 from laion_eo.pipeline.stages.search.shards import ShardSearch
 from laion_eo.pipeline.stages.search.yields import yields
+from laion_eo.pipeline.vectors.queries import read_queries
 from laion_eo.schema import CANDIDATES, NEIGHBORS
 from laion_eo.texts import INVALID_URL, clean_texts, clean_urls
 from laion_eo.types import Embeddings, Neighbors
 
+SHA256 = re.compile(r"[0-9a-f]{64}")
 logger = logging.getLogger("laion_eo")
-
-
-def read_queries(anchors: pa.Table) -> tuple[pa.Table, Embeddings]:
-    """Return the rows of the anchors table that have a vector, and the vectors, (n, dim).
-
-    Raises:
-        DataError: No anchor has one.
-    """
-    rows = anchors.filter(anchors["embedding"].is_valid())
-    if not len(rows):
-        reason = anchors["skipped"][0].as_py()
-        raise DataError(f"not one of the {len(anchors)} anchors could be read; the first: {reason}")
-    column = rows["embedding"].combine_chunks()
-    vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
-    return rows, vectors.astype(np.float32, copy=False)
 
 
 class NeighborsStage(TableStage):
@@ -142,7 +129,7 @@ class Candidates(TableStage):
     """One row per distinct image: the anchor nearest to it, and how many anchors found it."""
 
     name = "candidates"
-    version = 2
+    version = 3
     needs = ("anchors", "neighbors")
     _repaired = 0
     _yields: Mapping[str, JsonValue] = MappingProxyType({})
@@ -171,6 +158,7 @@ class Candidates(TableStage):
             )  # fmt: skip
         for name, column in (("url", urls), ("caption", captions)):
             best = best.append_column(name, column.cast(pa.string()))
+        best = best.append_column("pool_sha256", _hashes(metadata))
         return best.select(CANDIDATES.names).cast(CANDIDATES)
 
     def counts(self, table: pa.Table) -> dict[str, int]:
@@ -182,6 +170,15 @@ class Candidates(TableStage):
     def facts(self) -> dict[str, dict[str, JsonValue]]:
         """Return what the retriever says, and what the anchors brought."""
         return super().facts() | {"yield": dict(self._yields)}
+
+
+def _hashes(metadata: pa.Table) -> pa.Array:
+    """Return the SHA-256 that a pool says of its images; null where it says none."""
+    there = metadata.schema.get_field_index("sha256")
+    if there < 0 or metadata.schema.types[there] not in (pa.string(), pa.large_string()):
+        return pa.nulls(metadata.num_rows, pa.string())
+    found = clean_texts(metadata.column(there))[0].to_pylist()
+    return pa.array([one if one and SHA256.fullmatch(one) else None for one in found], pa.string())
 
 
 def text_sources(anchors: pa.Table) -> NDArray[np.int64]:

@@ -21,8 +21,8 @@ from laion_eo.integrity.verify import verify
 from laion_eo.pipeline import run
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.runner import Runner
-from laion_eo.pipeline.stages.neighbors import read_queries
 from laion_eo.pipeline.stages.search.shards import ShardSearch
+from laion_eo.pipeline.vectors.queries import read_queries
 from laion_eo.registry import Registry
 from laion_eo.testing.web import GREEN, RED
 from laion_eo.types import JSON, Embeddings, Neighbors
