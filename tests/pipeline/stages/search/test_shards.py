@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tomli_w
 from numpy.typing import NDArray
-from PIL import Image
+from rounds import in_rounds
 
 from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.integrity.verify import verify
@@ -24,7 +24,6 @@ from laion_eo.pipeline.runner import Runner
 from laion_eo.pipeline.stages.search.shards import ShardSearch
 from laion_eo.pipeline.vectors.queries import read_queries
 from laion_eo.registry import Registry
-from laion_eo.testing.web import GREEN, RED
 from laion_eo.types import JSON, Embeddings, Neighbors
 
 Search = Callable[[ExactScan, Embeddings, int, int, NDArray[np.float32]], Neighbors]
@@ -183,21 +182,10 @@ def test_a_killed_search_resumes_after_its_last_shard(
     assert neighbors(tmp_path / "run") == neighbors(whole.folder)
 
 
-AGAIN = {"k": 6, "hops": 3, "accept": 0, "drift": 50, "until": 0.2, "max_k": 18, "distinct": 0.9999}
-"""Options that search in several rounds."""
-
-
 @pytest.fixture
 def mixed(run_data: dict[str, JSON], tmp_path: Path) -> dict[str, JSON]:
-    """The run over the small web in several rounds; the anchors are green and red by parts."""
-    folder = tmp_path / "mixed"
-    folder.mkdir()
-    for quarter in (1, 2, 3):
-        pixels = np.full((300, 300, 3), GREEN, np.uint8)
-        pixels[:, : quarter * 75] = RED
-        Image.fromarray(pixels).save(folder / f"{quarter}.png")
-    retriever = run_data["retriever"] | AGAIN
-    return run_data | {"anchors": {"use": "images", "root": str(folder)}, "retriever": retriever}
+    """The run over the small web in several rounds."""
+    return in_rounds(run_data, tmp_path / "mixed")
 
 
 def cut_into(data: dict[str, JSON], shard_rows: int) -> dict[str, JSON]:
