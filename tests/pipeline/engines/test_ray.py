@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rounds import in_rounds
 
 from laion_eo.pipeline import run
 from laion_eo.pipeline.engines import ray as ray_engine
@@ -110,6 +109,8 @@ def test_a_lost_worker_s_shard_is_done_again(engine: RayEngine, tmp_path: Path) 
 def test_the_same_bytes_as_on_one_machine(
     run_data: dict[str, JSON], registry: Registry, tmp_path: Path, rounds: bool
 ) -> None:
+    from rounds import in_rounds  # not above: workers import this module, and no other test
+
     data = in_rounds(run_data, tmp_path / "mixed") if rounds else run_data
     data = data | {"retriever": data["retriever"] | {"shard_rows": 9}}
     local = run(data, tmp_path / "local", registry=registry)
