@@ -69,11 +69,15 @@ def test_plan_changes_nothing(
     text = capsys.readouterr().out
     assert "The pool has 52 rows" in text
     assert text.count(" run ") == 8
+    said = text[text.index("The run file does not say:") :]
+    (line,) = (line for line in said.splitlines() if line.startswith("dataset.tags"))
+    assert line.split() == ["dataset.tags", "none", *["what", "the", "Hub", "finds", "it", "by"]]
+    assert "retriever.k" not in said
     assert not (tmp_path / "out").exists()
     call("run", run_file, "--out", tmp_path / "out")
     capsys.readouterr()
     assert call("plan", run_file, "--out", tmp_path / "out") == 0
-    assert capsys.readouterr().out.count(" done ") == 8
+    assert capsys.readouterr().out.count(" done ") == 11
 
 
 def test_index_then_index_again(
