@@ -45,7 +45,7 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> Non
         size = decimal(found.download_bytes)
         console.print(f"Downloads: {size} at most, at 100 kB an image.")
     if found.assumed:
-        console.print("\nThe run file does not say:")
+        console.print("\nAssumed, because the file does not say it:")
         said = Table("option", "so", "why it matters", box=None, pad_edge=False)
         for one in found.assumed:
             said.add_row(one.option, shown(one.value), one.why)

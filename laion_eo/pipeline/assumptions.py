@@ -20,7 +20,7 @@ TABLES = {
     "scorers": "make the columns that filters judge",
     "filters": "decide what stays, in this order",
     "language_tagger": "1 GB of weights; `fasttext` is small",
-    "publisher": "stays in the run directory until `release`",
+    "publisher": "stays on this disk until `release`",
 }
 """Why the component of a table that is left out matters."""
 OPTIONS: dict[tuple[str, str], dict[str, str]] = {
@@ -95,10 +95,8 @@ def _of_components(workbench: Workbench, kind: Kind) -> Iterator[Assumption]:
     for component, choice in zip(components, written, strict=True):
         place = f"{kind.table}.{component.name}" if kind.many else kind.table
         values = component.config.model_dump(mode="json")
-        known = (
-            RETRIEVERS if kind.table == "retriever" else OPTIONS.get((kind.table, component.name))
-        )
-        for option, why in (known or {}).items():
+        known = OPTIONS.get((kind.table, component.name), {})
+        for option, why in (RETRIEVERS if kind.table == "retriever" else known).items():
             # An option that another one rules out is null: a prompt, where there are prompts.
             if option not in choice.options and values.get(option) is not None:
                 yield Assumption(f"{place}.{option}", values[option], why)

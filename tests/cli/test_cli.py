@@ -68,8 +68,8 @@ def test_plan_changes_nothing(
     assert call("plan", run_file, "--out", tmp_path / "out") == 0
     text = capsys.readouterr().out
     assert "The pool has 52 rows" in text
-    assert text.count(" run ") == 8
-    said = text[text.index("The run file does not say:") :]
+    assert text.count(" run ") == 11
+    said = text[text.index("Assumed, because") :]
     (line,) = (line for line in said.splitlines() if line.startswith("dataset.tags"))
     assert line.split() == ["dataset.tags", "none", *["what", "the", "Hub", "finds", "it", "by"]]
     assert "retriever.k" not in said
