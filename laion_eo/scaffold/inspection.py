@@ -186,7 +186,8 @@ def _source(root: Path) -> tuple[FolderAnchors, tuple[int, ...], list[str]]:
 
 
 def _geotiffs(root: Path) -> Iterator[Path]:
-    return (path for path in sorted(root.rglob("*")) if path.suffix.lower() in GEOTIFF)
+    found = (path for path in sorted(root.rglob("*")) if path.suffix.lower() in GEOTIFF)
+    return (path for path in found if path.is_file())
 
 
 def _bands(path: Path) -> tuple[tuple[int, ...], list[str]]:
@@ -238,7 +239,7 @@ def _of_rasters(anchors: Sequence[_Seen]) -> Normalization:
         return Normalization("none", "the anchors have 8 bits a band, as pictures")
     low = float(np.median([anchor.low for anchor in anchors]))
     high = float(np.median([anchor.high for anchor in anchors]))
-    spread = f"{', '.join(sorted(map(str, dtypes)))}, mostly {low:,.4g} to {high:,.4g}"
+    spread = f"{', '.join(sorted(map(str, dtypes)))}, mostly {_number(low)} to {_number(high)}"
     floats = any(np.issubdtype(dtype, np.floating) for dtype in dtypes)
     if low >= 0 and EIGHT_BITS < high <= BRIGHTEST:
         why = f"{spread}, as reflectance times {REFLECTANCE:,}: dark ones gain brightness"
@@ -248,3 +249,7 @@ def _of_rasters(anchors: Sequence[_Seen]) -> Normalization:
         return Normalization("reflectance-gain", why)
     why = f"{spread}, no usual range: each band is stretched between its 2nd and 98th percentile"
     return Normalization("percentile", why)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
