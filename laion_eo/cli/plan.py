@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from laion_eo.cli.options import out_option, run_directory, set_option
+from laion_eo.cli.input.options import out_option, run_directory, set_option
 from laion_eo.types import JSON
 
 

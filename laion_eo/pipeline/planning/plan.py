@@ -9,7 +9,7 @@ from pathlib import Path
 from laion_eo.blame import naming_culprits
 from laion_eo.kinds import AnchorSource, PoolSize, Retriever, texts_beside
 from laion_eo.kinds.contract import check_count, check_size
-from laion_eo.pipeline.assumptions import Assumption, assumptions
+from laion_eo.pipeline.planning.assumptions import Assumption, assumptions
 from laion_eo.pipeline.runner import Runner
 from laion_eo.pipeline.stages import Step
 from laion_eo.registry import Registry

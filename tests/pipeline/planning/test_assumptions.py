@@ -6,7 +6,7 @@ import pytest
 
 from laion_eo.kinds import KINDS
 from laion_eo.pipeline import plan
-from laion_eo.pipeline.assumptions import OPTIONS, SECTIONS, TABLES
+from laion_eo.pipeline.planning.assumptions import OPTIONS, SECTIONS, TABLES
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
@@ -64,6 +64,17 @@ def test_what_a_short_run_file_leaves_out(
         ("dataset.pretty_name=Dogs", {"dataset.pretty_name"}),
         ('normalizer={use = "none"}', {"normalizer.use"}),
         ("filters.min-size.width=64", {"filters", "filters.min-size.width"}),
+        ("filters.similarity-threshold.text=0.1", {"filters"}),
+        (
+            'filters=[{use = "similarity-threshold", image = 0.8, text = 0.1}]',
+            {
+                "filters",
+                "filters.min-size.width",
+                "filters.min-size.height",
+                "filters.similarity-threshold.sigma",
+                "filters.duplicates.by",
+            },
+        ),
         (
             'scorers=[{use = "image-similarity"}, {use = "text-similarity", prompts = ["a dog"]}]',
             {"scorers", "scorers.text-similarity.prompt"},

@@ -37,6 +37,8 @@ OPTIONS: dict[tuple[str, str], dict[str, str]] = {
     ("filters", "duplicates"): {"by": "copies at other sizes stay"},
 }
 """Why an option of a component matters; those that say little of the result are not here."""
+RULED_OUT = {"sigma": ({"fit"}, {"image", "text"})}
+"""Options that mean nothing where all of some others are written."""
 RETRIEVERS = {"k": "neighbours of an anchor; others are never seen"}
 """Likewise, of whatever retriever there is."""
 SECTIONS = {
@@ -97,8 +99,11 @@ def _of_components(workbench: Workbench, kind: Kind) -> Iterator[Assumption]:
         values = component.config.model_dump(mode="json")
         known = OPTIONS.get((kind.table, component.name), {})
         for option, why in (RETRIEVERS if kind.table == "retriever" else known).items():
-            # An option that another one rules out is null: a prompt, where there are prompts.
-            if option not in choice.options and values.get(option) is not None:
+            said = choice.options.keys()
+            ruled_out = any(others <= said for others in RULED_OUT.get(option, ()))
+            # Some that another one rules out are null: a prompt, where there are prompts.
+            unknown = option not in values or values[option] is None
+            if not (option in said or ruled_out or unknown):
                 yield Assumption(f"{place}.{option}", values[option], why)
 
 
