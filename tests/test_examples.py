@@ -66,8 +66,14 @@ def test_an_example_is_what_init_writes(
     for seed in range(12):
         picture(seed, GREEN, 200).save(dogs / f"{seed}.jpg")
     index(web, Path("pools/miniweb"), {"use": "colours"}, None, registry)
-    options = {"pool": "pools/miniweb", "license": "cc-by-4.0", "registry": registry}
-    made = init(dogs, "a photo of a dog", "examples/dogs.toml", **options)
+    made = init(
+        dogs,
+        "a photo of a dog",
+        "examples/dogs.toml",
+        registry=registry,
+        pool="pools/miniweb",
+        license="cc-by-4.0",
+    )
     text = made.path.read_text("utf-8").replace("colours", "tiny")
     assert text == (EXAMPLES / "dogs.toml").read_text("utf-8")
 

@@ -109,8 +109,10 @@ def init(
         DataError: The anchors are not there or cannot be read; the pool is damaged.
     """
     chosen = validate(DomainOptions, {"prompt": prompt, **options}, "init")
-    folder = Path(anchors) if isinstance(anchors, str | Path) else None
-    found = inspect_texts(anchors) if folder is None else inspect_folder(folder)
+    if isinstance(anchors, str | Path):
+        found = inspect_folder(Path(anchors))
+    else:
+        found = inspect_texts(anchors)
     path = Path(out) if out is not None else None
     return write_run_file(found, chosen, path, force=force, registry=registry)
 

@@ -41,9 +41,10 @@ def tables(path: Path) -> dict[str, JSON]:
 def test_a_run_file_for_a_folder_of_pictures(
     green: Path, local_pool: Path, registry: Registry, tmp_path: Path
 ) -> None:
-    options = {"pool": str(local_pool), "license": "cc0-1.0"}
-    made = init(green, "a green image", tmp_path / "x.toml", registry=registry, **options)
-    assert (made.path, made.notes) == (tmp_path / "x.toml", ())
+    pool = str(local_pool)
+    out = tmp_path / "x.toml"
+    made = init(green, "a green image", out, registry=registry, pool=pool, license="cc0-1.0")
+    assert (made.path, made.notes) == (out, ())
     said = tables(made.path)
     assert said["anchors"] == {"use": "images", "root": str(green)}
     assert said["normalizer"] == {"use": "none"}

@@ -91,7 +91,7 @@ def assumptions(workbench: Workbench) -> tuple[Assumption, ...]:
 
 def _of_components(workbench: Workbench, kind: Kind) -> Iterator[Assumption]:
     """Yield the options of a kind's components that nobody wrote."""
-    components: list[Component] = workbench.all(kind.base)  # type: ignore[type-abstract]
+    components: list[Component] = workbench.all(kind.base)
     chosen = getattr(workbench.config, kind.table)
     written = chosen if kind.many else (chosen,)
     for component, choice in zip(components, written, strict=True):
