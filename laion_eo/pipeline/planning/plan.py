@@ -100,7 +100,7 @@ def _plan(runner: Runner) -> Plan:
     anchors = None
     if counted is not None:
         anchors = check_count(source, counted, "samples") + len(texts_beside(source))
-    hits = None if anchors is None else anchors * retriever.config.k
+    hits = None if anchors is None else retriever.config.most_hits(anchors)
     images = hits if size is None or hits is None else min(hits, size.rows)
     rows = {"anchors": anchors, "neighbors": hits}
     stages = []
