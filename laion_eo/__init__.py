@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from laion_eo.integrity.verify import verify
     from laion_eo.pipeline import plan, run
     from laion_eo.pools import index
+    from laion_eo.scaffold.domain import init
 
 _LAZY = {
     "check_links": "laion_eo.dataset.links",
     "explain": "laion_eo.integrity.explain",
     "export": "laion_eo.integrity.export",
     "index": "laion_eo.pools",
+    "init": "laion_eo.scaffold.domain",
     "load_dataset": "laion_eo.dataset.loading",
     "plan": "laion_eo.pipeline",
     "pull": "laion_eo.dataset.pull",
@@ -40,6 +42,7 @@ __all__ = [
     "explain",
     "export",
     "index",
+    "init",
     "load_dataset",
     "plan",
     "pull",
