@@ -13,7 +13,7 @@ from crash.states import STAGES, State, check_refusal, differences, run_state, s
 from crash.workload import IMAGES, Workload
 
 HOWS = ("emptied", "cut", "zeroed", "flipped", "deleted")
-PARTED = ("anchors", "downloads", "scores", "languages")
+PARTED = ("anchors", "downloads", "embeddings", "scores", "languages")
 """Stages whose finished parts a killed run keeps."""
 IN_A_RUN = [
     *(f"{stage}/part-*" for stage in STAGES[:-1]),

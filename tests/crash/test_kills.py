@@ -63,12 +63,13 @@ def test_killed_at_a_random_moment(
     repeat(work, command, out, wanted)
 
 
-def test_killed_between_two_parts(work: Workload, known: Known, out: Path) -> None:
-    """Three parts of the scores are there, and stay as they are."""
+@pytest.mark.parametrize("stage", ["embeddings", "scores"])
+def test_killed_between_two_parts(stage: str, work: Workload, known: Known, out: Path) -> None:
+    """Three parts of the stage are there, and stay as they are."""
     wanted = known("run")
     work.prepare("run")
-    assert work.do("run", out, CRASH_AT="scores:3").returncode == -9
-    had = {name: about for name, about in parts(out).items() if name.startswith("scores/")}
+    assert work.do("run", out, CRASH_AT=f"{stage}:3").returncode == -9
+    had = {name: about for name, about in parts(out).items() if name.startswith(f"{stage}/")}
     assert len(had) == 3
     repeat(work, "run", out, wanted)
     assert had.items() <= parts(out).items()

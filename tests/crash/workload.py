@@ -201,6 +201,7 @@ def write_inputs(folder: Path, proxy: str) -> None:
     pq.write_table(pa.table({"url": urls, "caption": captions}), folder / "urls.parquet")
     data = small_run(Path("anchors"), Path("pool"))
     data["retriever"] |= {"k": IMAGES, "shard_rows": PART}
+    data["embeddings"] = {"dtype": "float32"}  # else the pool's own vectors are taken over
     data["downloader"] |= {"per_host": IN_FLIGHT, "contact": CONTACT, "proxy": proxy}
     data["filters"][0] |= {"width": 40, "height": 40}
     data["engine"] |= {"batch_rows": PART}
