@@ -77,10 +77,25 @@ SAID = {
         ("downloader",),
         ("the web", "images, robots.txt"),
     ),
+    "embeddings": Said(
+        "Decode and embed each image once; take over what is known",
+        "distinct image and model",
+        ("embedder",),
+    ),
     "scores": Said(
-        "Decode the images, embed them, compute columns",
+        "Compute columns from stored embeddings, or from pixels",
         "candidate",
         ("embedder", "scorer"),
+    ),
+    "fitted_scores": Said(
+        "Fit scorers on all candidates, and compute their columns",
+        "candidate with an image",
+        ("scorer",),
+    ),
+    "anchor_scores": Said(
+        "Score the anchors against each other, for thresholds",
+        "anchor",
+        ("scorer",),
     ),
     "languages": Said(
         "Name the language of each caption",

@@ -89,8 +89,13 @@ CANDIDATES: pa.Schema = pa.schema(
         ("found_by", pa.int32()),
         ("url", pa.string()),
         ("caption", pa.string()),
+        ("pool_sha256", pa.string()),
     ]
 )
+"""The ``candidates`` stage, one row per distinct image.
+
+``pool_sha256`` is of the image that the pool's vector was made from, where the pool says it.
+"""
 
 DOWNLOAD_STATUSES: dict[str, str] = {status.value: status.meaning for status in DownloadStatus}
 """The values of the column ``status`` of :data:`DOWNLOADS`, and what each means."""

@@ -44,7 +44,6 @@ CROSS_MODULE = {
 
 ASTRAY = {
     "cli/output/test_summary_downloads.py",
-    "pipeline/stages/test_search_shards.py",
     "pipeline/test_download_resume.py",
     "pipeline/test_lifecycle.py",
 }

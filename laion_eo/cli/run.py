@@ -18,7 +18,20 @@ from laion_eo.cli.options import out_option, run_directory, set_option
     is_flag=True,
     help="Hash all of what is taken over, however large; by default only samples of what is large.",
 )
-def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], verify: bool) -> None:
+@click.option(
+    "--reuse",
+    multiple=True,
+    metavar="RUN",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Take over the embeddings of another run directory for the same images. Can be repeated.",
+)
+def command(
+    run_file: Path,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    verify: bool,
+    reuse: tuple[Path, ...],
+) -> None:
     """Run, or resume, the extraction that RUN_FILE describes.
 
     Each stage leaves its table in the run directory, named by a fingerprint of its options and
@@ -43,6 +56,6 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...], verify
     def work() -> RunResult:
         with reporting(registry):
             folder = run_directory(run_file, out)
-            return run(run_file, folder, overrides, registry, verify=verify)
+            return run(run_file, folder, overrides, registry, verify=verify, reuse=reuse)
 
     print_run(with_contact(work), output_console())

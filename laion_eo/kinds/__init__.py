@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from laion_eo.component import Component
-from laion_eo.kinds.anchor_source import AnchorSource
+from laion_eo.kinds.anchor_source import AnchorSource, AnchorSourceConfig, texts_beside
 from laion_eo.kinds.augmenter import Augmenter
 from laion_eo.kinds.downloader import Downloader
 from laion_eo.kinds.embedder import Embedder
@@ -29,6 +29,7 @@ __all__ = [
     "KINDS",
     "AnchorSet",
     "AnchorSource",
+    "AnchorSourceConfig",
     "Augmenter",
     "Downloader",
     "Embedder",
@@ -50,6 +51,7 @@ __all__ = [
     "ShardedRetriever",
     "merge_neighbors",
     "no_neighbors",
+    "texts_beside",
 ]
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from laion_eo.component import Component, ComponentConfig
 from laion_eo.types import Embeddings, Neighbors
 
+MOST_HOPS = 5
 MOST_NEIGHBORS = 1_000_000
 """Neighbours of one anchor; more would not fit into memory for the paper's anchors."""
 
@@ -27,11 +29,49 @@ class RetrieverConfig(ComponentConfig):
             (LAION-400M, LAION-5B and what derives from them): the run then needs the downloader's
             ``allow_list``.
         no_allow_list_because: Why this run does without one; recorded with the run.
+        hops: Rounds of searching. From the second on, what the round before found and the anchors
+            accept is searched with; only a retriever that has the pool's vectors can do that.
+        hop_queries: Rows that a later round searches with at most, the most similar ones first;
+            near-duplicates count once.
+        accept: What the anchors accept: this percentile of the cosine of each image anchor to the
+            nearest other one, itself and near-duplicates left out. 0..100.
+        drift: How far below that what a later round finds may be, in cosine to the anchors, as
+            standard deviations of their own cosines. What is farther away is left out.
+        hop_share: A later round adds nothing, and none follows, where a smaller share of what it
+            found is near enough: 0..1.
+        distinct: Cosine from which two neighbours of an anchor are near-duplicates, such as 0.98:
+            the less similar one is left out, and another takes its place.
+        until: An anchor gets another k neighbours as long as the anchors accept at least this share
+            of its last k: 0..1.
+        max_k: Neighbours asked for per anchor at most, with ``distinct`` or ``until``: 10 k by
+            default.
     """
 
     k: int = Field(default=1000, ge=1, le=MOST_NEIGHBORS)
     before_re_laion: bool = False
     no_allow_list_because: str = ""
+    hops: int = Field(default=1, ge=1, le=MOST_HOPS)
+    hop_queries: int = Field(default=2000, ge=1, le=MOST_NEIGHBORS)
+    accept: float = Field(default=1.0, ge=0, le=100)
+    drift: float = Field(default=1.0, ge=0, le=100)
+    hop_share: float = Field(default=0.5, ge=0, le=1)
+    distinct: float | None = Field(default=None, gt=0, le=1)
+    until: float | None = Field(default=None, gt=0, le=1)
+    max_k: int | None = Field(default=None, ge=1, le=MOST_NEIGHBORS)
+
+    @model_validator(mode="after")
+    def _at_least_k(self) -> Self:
+        if self.max_k is not None and self.max_k < self.k:
+            raise ValueError(f"max_k = {self.max_k} is less than k = {self.k}")
+        return self
+
+    def searches_again(self) -> bool:
+        """Tell whether the options ask for more than one search with the anchors."""
+        return self.hops > 1 or self.distinct is not None or self.until is not None
+
+    def needs_vectors(self) -> bool:
+        """Tell whether the options ask for the vectors of the pool's rows."""
+        return self.hops > 1 or self.distinct is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +136,27 @@ class Retriever(Component):
             where the pool has none). Strings may be what the pool has, UTF-8 or not: the run
             replaces what no table can hold, and counts it; see :mod:`laion_eo.texts`.
         """
+
+    def has_vectors(self) -> bool:
+        """Tell whether :meth:`vectors` can give the vectors of the pool's rows.
+
+        Like :meth:`check`, it is asked before any work, and only by a run that needs them.
+        """
+        return False
+
+    def vectors(self, ids: NDArray[np.int64]) -> Embeddings:
+        """Return the vectors of rows; only asked for where :meth:`has_vectors` is true.
+
+        Args:
+            ids: int64, (m,), row indices that ``search`` returned, each once.
+
+        Returns:
+            float32, (m, dim), rows of length 1, in the order of ``ids``.
+
+        Raises:
+            DataError: The pool is damaged.
+        """
+        raise NotImplementedError(f"{self.name} has no vectors of {len(ids)} rows")
 
     def pool_size(self) -> PoolSize | None:
         """Return the pool's size, if that is cheap to know."""

@@ -124,6 +124,22 @@ def check_pool_model(workbench: Workbench) -> None:
     _check_same(workbench, mine)
 
 
+def check_pool_vectors(workbench: Workbench) -> None:
+    """Refuse options that need the pool's vectors where the retriever has none.
+
+    Raises:
+        ConfigError: It has none.
+    """
+    retriever = workbench.one(Retriever)
+    if retriever.config.needs_vectors() and not retriever.has_vectors():
+        options = "hops" if retriever.config.hops > 1 else "distinct"
+        raise ConfigError(
+            f"{workbench.run_file.name}: [retriever] {options} needs the vectors of the pool, "
+            f"which {retriever.name!r} does not have: use exact-scan, or faiss with an index that "
+            "keeps them, or leave it out."
+        )
+
+
 def check_pool_weights(workbench: Workbench, anchors: StageRecord | None, dim: int) -> None:
     """Refuse a pool that was made with other weights, as soon as the run's are known.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from laion_eo.blame import naming_culprits
-from laion_eo.kinds import AnchorSource, PoolSize, Retriever
+from laion_eo.kinds import AnchorSource, PoolSize, Retriever, texts_beside
 from laion_eo.kinds.contract import check_count, check_size
 from laion_eo.pipeline.runner import Runner
 from laion_eo.pipeline.stages import Step
@@ -94,7 +94,9 @@ def _plan(runner: Runner) -> Plan:
     size = check_size(retriever, retriever.pool_size())
     source = runner.workbench.one(AnchorSource)
     counted = source.count()
-    anchors = None if counted is None else check_count(source, counted, "samples")
+    anchors = None
+    if counted is not None:
+        anchors = check_count(source, counted, "samples") + len(texts_beside(source))
     hits = None if anchors is None else anchors * retriever.config.k
     images = hits if size is None or hits is None else min(hits, size.rows)
     rows = {"anchors": anchors, "neighbors": hits}

@@ -37,6 +37,11 @@ _LOCK = ".lock"
 _SCRATCH = ".shards"
 
 
+def is_run_dir(path: Path) -> bool:
+    """Tell whether a run has worked in a folder."""
+    return (path / _LOCK).is_file()
+
+
 class RunDir:
     """The folder of one run.
 

@@ -20,7 +20,7 @@ from pydantic import JsonValue
 from laion_eo.blame import culprit, naming_culprits
 from laion_eo.component import Context
 from laion_eo.config import RunFile
-from laion_eo.errors import RunError
+from laion_eo.errors import ConfigError, RunError
 from laion_eo.file_record import FileRecord
 from laion_eo.fingerprint import fingerprint
 from laion_eo.pipeline.checks import check_allow_list, check_chain, check_engine
@@ -28,7 +28,7 @@ from laion_eo.pipeline.emptiness import check_found
 from laion_eo.pipeline.manifest import MANIFEST, Manifest, StageRecord, to_json
 from laion_eo.pipeline.provenance import RunSession, tell_other_versions
 from laion_eo.pipeline.records import SEAL, Work
-from laion_eo.pipeline.run_dir import RUN_FILE, RunDir
+from laion_eo.pipeline.run_dir import RUN_FILE, RunDir, is_run_dir
 from laion_eo.pipeline.stages import (
     STAGES,
     Publishing,
@@ -79,6 +79,7 @@ class Runner:
         overrides: ``key=value`` each, as ``--set`` takes them.
         registry: Where components are found; the installed plugins by default.
         verify: Hash all of what is taken over, however large.
+        reuse: Other run directories, whose embeddings are taken over for the same images.
 
     Raises:
         ConfigError: Anything in the run file is wrong; nothing has been touched then.
@@ -92,9 +93,13 @@ class Runner:
         registry: Registry | None = None,
         *,
         verify: bool = False,
+        reuse: Sequence[Path] = (),
     ) -> None:
         self.registry = registry or Registry.discover()
-        self.run_dir = RunDir(out, thorough=verify)
+        for other in reuse:
+            if not is_run_dir(other):
+                raise ConfigError(f"--reuse: {other}: no run directory; `laion-eo run` makes one.")
+        self.run_dir = RunDir(out, thorough=verify, reused=reuse)
         self._step = ""
         run_file = RunFile.load(source, overrides)
         seed, purpose = run_file.config.seed, run_file.config.dataset.purpose
@@ -354,6 +359,7 @@ def run(
     registry: Registry | None = None,
     *,
     verify: bool = False,
+    reuse: Sequence[str | Path] = (),
 ) -> RunResult:
     """Run, or resume, an extraction: the Python face of ``laion-eo run``.
 
@@ -364,6 +370,7 @@ def run(
         registry: Where components are found; the installed plugins by default.
         verify: Hash all of what an earlier run left, however large, instead of samples of what is
             large.
+        reuse: Other run directories, whose embeddings are taken over for the same images.
 
     Raises:
         ConfigError: The run file is wrong.
@@ -371,4 +378,5 @@ def run(
         RunError: A sound run failed.
     """
     source = Path(source) if isinstance(source, str) else source
-    return Runner(source, Path(out), overrides, registry, verify=verify).run()
+    others = [Path(other) for other in reuse]
+    return Runner(source, Path(out), overrides, registry, verify=verify, reuse=others).run()

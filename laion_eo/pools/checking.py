@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from laion_eo.files import WORKING
 from laion_eo.pools.pool_folder import LOCK, PIECES, PoolFolder
 from laion_eo.pools.shards import (
     METADATA,
+    OLD_METADATA,
     SKIPPED,
     find_stem,
     read_shard_record,
@@ -36,7 +37,7 @@ BLOCK = 1 << 16
 """Rows whose vectors are inspected together."""
 TOLERANCE = 1e-2
 """A vector of length 1 is off by less than this once it is rounded to float16."""
-SCHEMAS = {"metadata": METADATA, "skipped": SKIPPED}
+SCHEMAS = {"metadata": (METADATA, OLD_METADATA), "skipped": (SKIPPED,)}
 
 
 def pool_faults(pool: Path, *, thorough: bool) -> list[str]:
@@ -174,10 +175,11 @@ class _Checking:
         return None
 
 
-def _in_table(path: Path, file: FileRecord, schema: pa.Schema) -> str | None:
+def _in_table(path: Path, file: FileRecord, schemas: Sequence[pa.Schema]) -> str | None:
     with pq.ParquetFile(path) as table:
-        if not table.schema_arrow.remove_metadata().equals(schema):
-            return f"the columns {', '.join(table.schema_arrow.names)} instead of {schema.names}"
+        found = table.schema_arrow.remove_metadata()
+        if not any(found.equals(schema) for schema in schemas):
+            return f"the columns {', '.join(found.names)} instead of {schemas[0].names}"
         if table.metadata.num_rows != file.rows:
             return f"{file.rows} rows in the record, but {table.metadata.num_rows} in it"
     return None

@@ -211,7 +211,8 @@ class ShardMaker:
             height, width = picture.shape[:2]
             url = public_url(self.prefix, entry)
             about = {"caption": entry.caption, "url": url, "width": width, "height": height}
-            rows.append({**row, **about})
+            sha256 = content or self.source.fetched_sha256(entry)
+            rows.append({**row, **about, "sha256": sha256})
             pictures.append(picture)
         if pictures:
             found = self.model.embed_images(pictures)

@@ -31,9 +31,13 @@ PIECE = pa.schema(
         ("reason", pa.string()),
         ("vector", pa.binary()),
         ("content", pa.string()),
+        ("sha256", pa.string()),
     ]
 )
-"""A row for each image: why it was skipped, or else its vector (float16); the hash of its bytes."""
+"""A row for each image: why it was skipped, or else its vector (float16); the hash of its bytes.
+
+``content`` is of the file, to notice a change; ``sha256`` of the image that the vector is of.
+"""
 _NAME = re.compile(r"(\d+)-(\d+)-([0-9a-f]{16})-([0-9a-f]{32})\.piece")
 
 Identify = Callable[[int, int], str]

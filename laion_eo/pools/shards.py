@@ -29,8 +29,11 @@ METADATA = pa.schema(
         ("url", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("sha256", pa.string()),
     ]
 )
+OLD_METADATA = METADATA.remove(METADATA.get_field_index("sha256"))
+"""Of pools made before a run could take over their vectors for the same images."""
 SKIPPED = pa.schema([("image_path", pa.string()), ("reason", pa.string())])
 SUFFIXES = {"img_emb": ".npy", "metadata": ".parquet", "skipped": ".parquet"}
 

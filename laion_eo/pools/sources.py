@@ -96,6 +96,10 @@ class PoolSource(ABC):
         """Return the file that holds an entry; ``None`` if it is fetched, or lies outside."""
         return None
 
+    def fetched_sha256(self, entry: Listed) -> str | None:  # noqa: ARG002 - likewise
+        """Return the SHA-256 of an image that was just loaded, if it was fetched."""
+        return None
+
     def _clean(self, text: str | bytes | None) -> str | None:
         """Return a caption or a name as it can be kept, and count it if that is another."""
         found, changed = clean(text)
@@ -246,6 +250,7 @@ class UrlSource(PoolSource):
     def __init__(self, root: Path, downloader: Downloader) -> None:
         self._root = root
         self._downloader = downloader
+        self._fetched: dict[str, str | None] = {}
 
     def entries(self) -> list[Listed]:
         """Return the rows that have a URL, each URL once."""
@@ -266,12 +271,17 @@ class UrlSource(PoolSource):
         """Fetch the images; a URL that fails is skipped, with its status."""
         downloads = self._downloader.download([entry.path for entry in entries])
         by_url = {download.url: download for download in downloads}
+        self._fetched = {url: download.sha256 for url, download in by_url.items()}
         for entry in entries:
             found = by_url[entry.path]
             if found.status is DownloadStatus.OK and found.content is not None:
                 yield entry, _decoded(found.content)
             else:
                 yield entry, f"{found.status}: {found.reason}"
+
+    def fetched_sha256(self, entry: Listed) -> str | None:
+        """Return the SHA-256 of an image that was just loaded."""
+        return self._fetched.get(entry.path)
 
 
 def _decoded(content: bytes) -> Picture | str:

@@ -68,12 +68,12 @@ def test_plan_changes_nothing(
     assert call("plan", run_file, "--out", tmp_path / "out") == 0
     text = capsys.readouterr().out
     assert "The pool has 52 rows" in text
-    assert text.count(" run ") == 8
+    assert text.count(" run ") == 11
     assert not (tmp_path / "out").exists()
     call("run", run_file, "--out", tmp_path / "out")
     capsys.readouterr()
     assert call("plan", run_file, "--out", tmp_path / "out") == 0
-    assert capsys.readouterr().out.count(" done ") == 8
+    assert capsys.readouterr().out.count(" done ") == 11
 
 
 def test_index_then_index_again(

@@ -19,6 +19,7 @@ from laion_eo.dataset.card import render_card
 from laion_eo.errors import ConfigError
 from laion_eo.hub.cards import split_card
 from laion_eo.pipeline import RunResult
+from laion_eo.pipeline.stages import STAGES
 from laion_eo.schema import PUBLISHED, PUBLISHED_COLUMNS
 from laion_eo.types import JSON
 
@@ -60,7 +61,8 @@ def test_numbers_come_from_the_manifest(manifest: dict[str, JSON]) -> None:
     text = render_card(OPTIONS, made_rows(200), manifest, ["## From a plugin"])
     assert "| downloads | http-error | 1,234 |" in text
     assert "| `text_similarity` | 0.14919 | frozen |" in text
-    assert "| `image_similarity` | 0.47785 | fitted: mean" in text
+    fitted = facts["image_similarity"]["threshold"]
+    assert f"| `image_similarity` | {fitted:.5f} | fitted: mean" in text
     assert "| neighbours for each anchor (k) | 35 |" in text
     assert "## From a plugin" in text
     assert "write to data@example.org" in text
@@ -175,12 +177,16 @@ def test_who_made_what_comes_from_the_stages(manifest: dict[str, JSON]) -> None:
     scores[0]["components"]["embedder"]["colours"]["distribution"] = "colours 1"
     manifest["stages"]["anchors"]["made_by"][0] = scores[0]
     scores.append(later)
+    manifest["stages"]["embeddings"]["made_by"] = [scores[0]]
+    manifest["stages"]["fitted_scores"]["made_by"] = [scores[0]]
+    manifest["stages"]["anchor_scores"]["made_by"] = [scores[0]]
     verdicts.clear()
     manifest["components"]["embedder"]["colours"]["distribution"] = "colours 3"
     text = render_card(OPTIONS, made_rows(20), manifest, [])
     own = manifest["laion_eo"]
+    ours = ", ".join(stage.name for stage in STAGES if stage.name != "verdicts")
     assert (
-        f"With laion-eo {own} (anchors, neighbors, candidates, downloads, scores, languages, "
-        "dataset) and 9.9 (scores) and an unrecorded version (verdicts), by the method" in text
+        f"With laion-eo {own} ({ours}, dataset) and 9.9 (scores) and an unrecorded version "
+        "(verdicts), by the method" in text.replace("\\_", "_")
     )
     assert "| embedder | `colours` | colours 1 and colours 2 |" in text

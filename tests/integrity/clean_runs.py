@@ -28,10 +28,9 @@ class Odd(Scorer):
     name = "odd"
     summary = "lists, texts and nothing"
     columns = pa.schema(
-        needs_images=True[
-            ("words", pa.string()), ("numbers", pa.list_(pa.float32())), ("flag", pa.bool_())
-        ]
+        [("words", pa.string()), ("numbers", pa.list_(pa.float32())), ("flag", pa.bool_())]
     )
+    needs_images = True
 
     def score(self, batch: ScoreBatch) -> pa.Table:
         """Score n rows."""

@@ -84,6 +84,7 @@ class Brightness(Scorer):
 
     name = "brightness"
     summary = "for these tests"
+    needs_images = True
 
     class Config(ComponentConfig):
         """Options.

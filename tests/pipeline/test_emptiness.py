@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from laion_eo.component import Component
 from laion_eo.errors import RunError
 from laion_eo.kinds import KINDS, Downloader, Filter, Retriever, RetrieverConfig
-from laion_eo.pipeline import RunResult, run
+from laion_eo.pipeline import RunResult, run, stages
 from laion_eo.registry import Registry
 from laion_eo.serving import serve_folder
 from laion_eo.testing import colours
 from laion_eo.types import JSON, Download, DownloadStatus, Embeddings, Neighbors, Verdict
 
 Run: TypeAlias = Callable[..., RunResult]
-STAGES = ["anchors", "neighbors", "candidates", "downloads", "scores", "languages", "verdicts"]
+STAGES = [stage.name for stage in stages.STAGES]
 
 
 class Listed(Retriever):
@@ -132,7 +132,7 @@ def test_hosts_that_the_run_does_not_allow(nothing: Callable[..., str], go: Run)
     message = nothing("downloads", downloader=HTTP)
     assert "not one of 35 images was fetched: 35 refused-address (for example: " in message
     assert '[downloader] allow_hosts = ["127.0.0.1"]' in message
-    assert go().ran == ["downloads", "scores", "languages", "verdicts", "dataset"]
+    assert go().ran == [*STAGES[3:], "dataset"]
 
 
 def test_the_same_command_asks_again(

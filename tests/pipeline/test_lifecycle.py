@@ -6,14 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from laion_eo.builtin.filters.min_size import MinSize
 from laion_eo.errors import RunError
 from laion_eo.hookspecs import hookimpl
-from laion_eo.kinds import Filter
+from laion_eo.kinds import Filter, FitData
 from laion_eo.pipeline import run
+from laion_eo.pipeline.stages import STAGES
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
 from laion_eo.types import JSON
@@ -41,11 +41,11 @@ def test_lifecycle_hooks_are_called_in_order(run_data: dict[str, JSON], tmp_path
             return f"## Thanks\n\nto {len(manifest['stages'])} stages"
 
     result = run(run_data, tmp_path / "run", registry=Registry.discover([colours, Listener()]))
-    assert calls[0] == "before 8"
+    assert calls[0] == f"before {len(STAGES) + 1}"
     assert calls[-1] == "after EO-17"
     assert "scores 5/5" in calls
     assert json.loads((result.folder / "manifest.json").read_text())["ticket"] == "EO-17"
-    assert "## Thanks\n\nto 7 stages" in (result.dataset / "README.md").read_text()
+    assert f"## Thanks\n\nto {len(STAGES)} stages" in (result.dataset / "README.md").read_text()
 
 
 def test_on_error_names_the_stage(run_data: dict[str, JSON], tmp_path: Path) -> None:
@@ -58,8 +58,8 @@ def test_on_error_names_the_stage(run_data: dict[str, JSON], tmp_path: Path) -> 
     class Undecided(MinSize):
         name = "undecided"
 
-        def fit(self, table: pa.Table) -> None:
-            raise RunError(f"none of {len(table)} rows is like another")
+        def fit(self, data: FitData) -> None:
+            raise RunError(f"none of {len(data.table)} rows is like another")
 
     @hookimpl
     def laion_eo_filters() -> list[type[Filter]]:

@@ -10,11 +10,10 @@ from pathlib import Path, PurePath
 from pydantic import Field, field_validator, model_validator
 
 from laion_eo.columns import require_column
-from laion_eo.component import ComponentConfig
 from laion_eo.config import RunPath
 from laion_eo.errors import DataError, did_you_mean
 from laion_eo.fingerprint import files_identity
-from laion_eo.kinds import AnchorSource
+from laion_eo.kinds import AnchorSource, AnchorSourceConfig
 from laion_eo.raster import GEOTIFF, PICTURES, read_anchor
 from laion_eo.types import JSON, Anchor, SkippedAnchor
 
@@ -25,7 +24,7 @@ class FolderAnchors(AnchorSource):
     name = "images"
     summary = "a folder of GeoTIFF, JPEG, PNG or WebP files"
 
-    class Config(ComponentConfig):
+    class Config(AnchorSourceConfig):
         """Options.
 
         Attributes:

@@ -14,6 +14,7 @@ from pydantic import Field
 from laion_eo.builtin.retrievers import storage
 from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.builtin.retrievers.exact_scan.readers import Npy
+from laion_eo.builtin.retrievers.exact_scan.scan import unit_rows
 from laion_eo.builtin.retrievers.metadata import Metadata, open_metadata
 from laion_eo.builtin.retrievers.storage import Folder
 from laion_eo.builtin.retrievers.vouching import Vouched
@@ -217,16 +218,53 @@ class FaissIndex(Retriever):
         except (RuntimeError, ValueError):
             return None
 
-    def _measure(self, queries: Embeddings, k: int, found: Neighbors) -> None:
-        """Compare a sample with the exact result, if the vectors are in the folder, too."""
-        sample = min(self.config.recall_sample, len(queries))
-        if not sample or not self._folder.has_folder("img_emb") or self.config.modality != "image":
-            return
-        config = ExactScan.Config.model_validate({"pool": str(self.config.index), "k": k})
-        chosen = np.linspace(0, len(queries) - 1, sample).astype(int)
+    def has_vectors(self) -> bool:
+        """Tell whether the vectors are in the folder, too, or the index can reconstruct them."""
+        if self._beside is not None:
+            return True
+        return self._index.ntotal > 0 and self._reconstruct(np.zeros(1, np.int64)) is not None
+
+    def vectors(self, ids: NDArray[np.int64]) -> Embeddings:
+        """Return the vectors of rows, scaled to length 1, in the order of ``ids``.
+
+        They are those of ``img_emb/`` if it is in the folder; what a quantised index reconstructs
+        is about them.
+
+        Args:
+            ids: int64, (m,), row indices.
+
+        Returns:
+            float32, (m, dim).
+
+        Raises:
+            DataError: There is no such row, a file is damaged, or the index reconstructs none.
+        """
+        if self._beside is not None:
+            return self._beside.vectors(ids)
+        if not len(ids):
+            return np.zeros((0, self._index.d), np.float32)
+        found = self._reconstruct(ids)
+        if found is None:
+            raise DataError(f"{self._file}: the index cannot reconstruct its vectors.")
+        return unit_rows(found, str(self._file))
+
+    @cached_property
+    def _beside(self) -> ExactScan | None:
+        """The vectors themselves, where the folder has them."""
+        if self.config.modality != "image" or not self._folder.has_folder("img_emb"):
+            return None
+        config = ExactScan.Config.model_validate({"pool": str(self.config.index)})
         scan = ExactScan(config, self.context)
         scan.take_over(self._vouched)
-        exact = scan.search(queries[chosen], k)
+        return scan
+
+    def _measure(self, queries: Embeddings, k: int, found: Neighbors) -> None:
+        """Compare a sample of the first search with the exact result, if the vectors are there."""
+        sample = min(self.config.recall_sample, len(queries))
+        if not sample or self._beside is None or self._recall:
+            return
+        chosen = np.linspace(0, len(queries) - 1, sample).astype(int)
+        exact = self._beside.search(queries[chosen], k)
         pairs = zip(found.ids[chosen], exact.ids, strict=True)
         hits = sum(len(np.intersect1d(mine[mine >= 0], true[true >= 0])) for mine, true in pairs)
         recall = hits / max(1, int((exact.ids >= 0).sum()))

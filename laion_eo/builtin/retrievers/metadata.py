@@ -28,6 +28,7 @@ from laion_eo.columns import FieldName, require_column
 from laion_eo.errors import DataError, LaionEOError
 from laion_eo.texts import as_texts, raw_texts
 
+SHA256 = "sha256"
 FIELDS: tuple[FieldName, ...] = ("url", "caption")
 EMPTY = pa.table({field: pa.array([], pa.large_string()) for field in FIELDS})
 
@@ -110,7 +111,7 @@ class _Files(Metadata):
                         f"{file}: {len(table)} rows, not the {self.lengths[i]} it says."
                     )
                 tables.append(table.take(rows))
-        return pa.concat_tables(tables)
+        return pa.concat_tables(tables, promote_options="default")
 
 
 class ParquetMetadata(_Files):
@@ -124,7 +125,15 @@ class ParquetMetadata(_Files):
         with _reading(file, "damaged Parquet file"), file.open() as stream:
             reader = pq.ParquetFile(stream)
             chosen = choose_columns(reader.schema_arrow.names, file)
+            if pa.types.is_string(_type_of(SHA256, reader.schema_arrow)):
+                chosen |= {SHA256: SHA256}  # of the images, as `laion-eo index` writes it
             return _named(reader.read(columns=list(chosen.values())), chosen, file)
+
+
+def _type_of(name: str, schema: pa.Schema) -> pa.DataType:
+    """Return the type of a column; null if there is none of that name, or two."""
+    places = schema.get_all_field_indices(name)
+    return schema.types[places[0]] if len(places) == 1 else pa.null()
 
 
 class ArrowMetadata(_Files):

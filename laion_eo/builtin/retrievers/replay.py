@@ -17,7 +17,7 @@ from laion_eo.builtin.retrievers.knn_service import COSINE, checked_hit, field_t
 from laion_eo.builtin.retrievers.metadata import FIELDS, choose_columns
 from laion_eo.columns import columns_of, require_column
 from laion_eo.config import RunPath
-from laion_eo.errors import DataError
+from laion_eo.errors import ConfigError, DataError
 from laion_eo.fingerprint import file_sha256
 from laion_eo.kinds import PoolSize, Retriever, RetrieverConfig, no_neighbors
 from laion_eo.texts import as_texts, parse_json, raw_texts
@@ -67,7 +67,17 @@ class Replay(Retriever):
         return found.sort_by(order)
 
     def check(self) -> None:
-        """Raise DataError if there is no such file."""
+        """Raise for options that search again, and where there is no such file.
+
+        Raises:
+            ConfigError: What was recorded cannot be asked for more.
+            DataError: There is no such file.
+        """
+        if self.config.searches_again():
+            raise ConfigError(
+                "replay: hops, distinct and until search again, and recorded neighbours are all "
+                "there is: leave them out of [retriever]."
+            )
         if not self.config.file.exists():
             raise DataError(f"{self.config.file}: there is no such file of neighbours.")
 

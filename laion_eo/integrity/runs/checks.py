@@ -30,9 +30,12 @@ from laion_eo.pipeline.run_dir import RUN_FILE
 from laion_eo.pipeline.runner import TRACEBACK
 from laion_eo.pipeline.stages import Publishing
 from laion_eo.schema import (
+    ANCHOR_SCORES_FIXED,
     ANCHORS,
     CANDIDATES,
     DOWNLOADS,
+    EMBEDDINGS,
+    FITTED_FIXED,
     LANGUAGES,
     NEIGHBORS,
     SCORES_FIXED,
@@ -47,10 +50,15 @@ SCHEMAS = {
     "neighbors": NEIGHBORS,
     "candidates": CANDIDATES,
     "downloads": DOWNLOADS,
+    "embeddings": EMBEDDINGS,
     "scores": SCORES_FIXED,
+    "fitted_scores": FITTED_FIXED,
+    "anchor_scores": ANCHOR_SCORES_FIXED,
     "languages": LANGUAGES,
     "verdicts": VERDICTS,
 }
+_OPEN = (SCORES_FIXED, FITTED_FIXED, ANCHOR_SCORES_FIXED)
+"""Those that the columns of scorers follow."""
 _OWN_FILES = (MANIFEST, RUN_FILE, ".lock", TRACEBACK, GROUPS, RELEASES)
 _IN_WORK = re.compile(r"downloads/journal-[0-9a-f]{16}\.jsonl|neighbors/\.shards/.+\.npz")
 """What stages keep until they are complete, and check themselves."""
@@ -137,7 +145,7 @@ def _read_tables(findings: Findings, recorded: Recorded) -> dict[str, pa.Table]:
             if findings.is_faulty(file.path):
                 continue
             path, schema = findings.root / file.path, SCHEMAS[stage]
-            table = read_whole(findings, path, schema, exact=schema is not SCORES_FIXED)
+            table = read_whole(findings, path, schema, exact=schema not in _OPEN)
             if table is None:
                 continue
             if table.num_rows != file.rows:

@@ -18,10 +18,10 @@ from laion_eo.integrity.tables import read_whole, rows_said, shortened
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.stages import STAGES, Publishing
 from laion_eo.pipeline.stages.assemble import with_scores
-from laion_eo.pipeline.stages.neighbors import nearest_anchor
+from laion_eo.pipeline.stages.neighbors import nearest_anchor, text_sources
 from laion_eo.pipeline.stages.publishing import published_rows
 from laion_eo.pipeline.stages.verdicts import DECODE, DOWNLOAD
-from laion_eo.schema import DOWNLOAD_STATUSES, PUBLISHED, SCORES_FIXED
+from laion_eo.schema import DOWNLOAD_STATUSES, FITTED_FIXED, PUBLISHED, SCORES_FIXED
 from laion_eo.types import DownloadStatus
 
 Tables: TypeAlias = Mapping[str, pa.Table]
@@ -32,7 +32,10 @@ _ALWAYS = {
     "neighbors": ("source", "view", "rank", "id", "fast_similarity"),
     "candidates": ("id", "source", "view", "fast_similarity", "found_by"),
     "downloads": ("url", "status"),
+    "embeddings": ("model", "sha256"),
     "scores": ("id",),
+    "fitted_scores": ("id",),
+    "anchor_scores": ("source", "view"),
     "languages": ("id", "lang_score"),
     "verdicts": ("id", "kept"),
 }
@@ -122,7 +125,8 @@ def _keys(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def _candidates(tables: Tables) -> Iterator[str]:
-    table, wanted = tables["candidates"], nearest_anchor(tables["neighbors"])
+    texts = text_sources(tables["anchors"])
+    table, wanted = tables["candidates"], nearest_anchor(tables["neighbors"], texts)
     if table.num_rows != wanted.num_rows:
         yield f"it has {table.num_rows:,} images, and the neighbours have {wanted.num_rows:,}"
         return
@@ -184,10 +188,78 @@ def _scores(tables: Tables) -> Iterator[str]:
     ]
     if wrong:
         yield f"its image_error is not what the download says ({rows_said(wrong)})"
+    yield from _errors(tables)
     failed = table["image_error"].is_valid()
     for name in table.column_names[len(SCORES_FIXED) :]:
         if places := _places(pc.and_(failed, table[name].is_valid())):
             yield f"its column {name!r} has a value without an image ({rows_said(places)})"
+
+
+def _errors(tables: Tables) -> Iterator[str]:
+    """Compare why images have no scores with why they have no embedding."""
+    vectors = tables["embeddings"]
+    mine = vectors.filter(pc.equal(vectors["model"], vectors["model"][0]))
+    sha256s = _beside_downloads(tables, "sha256").combine_chunks()
+    wanted = mine["image_error"].take(pc.index_in(sha256s, mine["sha256"].combine_chunks()))
+    there = sha256s.is_valid()
+    differ = _differing(tables["scores"]["image_error"].filter(there), wanted.filter(there))
+    if differ:
+        yield f"its image_error is not that of the embeddings ({rows_said(differ)})"
+
+
+def _embeddings(tables: Tables) -> Iterator[str]:
+    table = tables["embeddings"]
+    keys = table.select(["model", "sha256"])
+    if keys.group_by(["model", "sha256"]).aggregate([]).num_rows != table.num_rows:
+        yield "it has an image twice for one model"
+    if places := _places(pc.equal(table["image_error"].is_valid(), table["vector"].is_valid())):
+        yield f"an image either has an error or a vector ({rows_said(places)})"
+    if places := _places(pc.equal(table["origin"].is_valid(), table["vector"].is_null())):
+        yield f"a vector without an origin, or the other way round ({rows_said(places)})"
+    wanted = tables["downloads"]["sha256"].filter(tables["downloads"]["filename"].is_valid())
+    for model in table["model"].unique():
+        mine = table.filter(pc.equal(table["model"], model))
+        if missing := len(wanted.unique().filter(pc.invert(_is_in(wanted.unique(), mine)))):
+            yield f"it has no row for {missing:,} of the images, by the model {model}"
+        if fault := _fault_of_vectors(mine["vector"].drop_null()):
+            yield fault
+
+
+def _is_in(values: pa.ChunkedArray, table: pa.Table) -> pa.ChunkedArray:
+    return pc.is_in(values, value_set=table["sha256"].combine_chunks())
+
+
+def _fault_of_vectors(column: pa.ChunkedArray) -> str | None:
+    """Return what is wrong with the vectors of one model, in either of the two dtypes."""
+    lengths = pc.binary_length(column).unique().to_pylist()
+    if len(lengths) > 1 or 0 in lengths:
+        return "its vectors have different lengths, or none"
+    content = b"".join(column.to_pylist())
+    for dtype in (np.float16, np.float32):
+        if not lengths or lengths[0] % np.dtype(dtype).itemsize:
+            continue
+        stored = np.frombuffer(content, dtype).reshape(len(column), -1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            norms = np.linalg.norm(stored.astype(np.float64), axis=1)
+        if np.allclose(norms, 1.0, atol=2 * UNIT):
+            return None
+    return "its vectors are not all of length 1" if lengths else None
+
+
+def _fitted_scores(tables: Tables) -> Iterator[str]:
+    table, scores = tables["fitted_scores"], tables["scores"]
+    if len(table.column_names) > len(FITTED_FIXED):
+        there = scores.filter(scores["image_error"].is_null())
+        yield from _same_ids(table, there, "candidates with an image")
+    elif table.num_rows:
+        yield "it has rows without a score"
+
+
+def _anchor_scores(tables: Tables) -> Iterator[str]:
+    table, anchors = tables["anchor_scores"], tables["anchors"]
+    there = anchors.filter(anchors["embedding"].is_valid())
+    if not np.array_equal(_keys(table), _keys(there)):
+        yield "its anchors are not those that have an embedding"
 
 
 def _languages(tables: Tables) -> Iterator[str]:
@@ -249,9 +321,12 @@ _Relation: TypeAlias = Callable[[Tables], Iterator[str]]
 _RELATIONS: tuple[tuple[str, tuple[str, ...], _Relation], ...] = (
     ("anchors", ("anchors",), _anchors),
     ("neighbors", ("anchors", "neighbors"), _neighbors),
-    ("candidates", ("neighbors", "candidates"), _candidates),
+    ("candidates", ("anchors", "neighbors", "candidates"), _candidates),
     ("downloads", ("candidates", "downloads"), _downloads),
-    ("scores", ("candidates", "downloads", "scores"), _scores),
+    ("embeddings", ("downloads", "embeddings"), _embeddings),
+    ("scores", ("candidates", "downloads", "embeddings", "scores"), _scores),
+    ("fitted_scores", ("scores", "fitted_scores"), _fitted_scores),
+    ("anchor_scores", ("anchors", "anchor_scores"), _anchor_scores),
     ("languages", ("candidates", "downloads", "languages"), _languages),
     ("verdicts", ("candidates", "downloads", "scores", "verdicts"), _verdicts),
 )

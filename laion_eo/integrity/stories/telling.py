@@ -37,7 +37,7 @@ class Teller:
         candidate = self._row("candidates", number)
         verdict = self._row("verdicts", number)
         language = self._row("languages", number)
-        scored = self._row("scores", number)
+        scored = {**self._row("scores", number), **self._row("fitted_scores", number)}
         download = self._download(candidate)
         hits = self._hits(number)
         reasons = {STATUS_REASON: download.get("reason")}

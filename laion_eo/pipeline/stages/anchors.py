@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeAlias
 
 import pyarrow as pa
 
 from laion_eo.component import Component
 from laion_eo.errors import DataError
-from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer
+from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer, texts_beside
 from laion_eo.kinds.blaming import each
 from laion_eo.kinds.contract import check_anchor, check_count
 from laion_eo.pipeline.stages.base import StreamStage
-from laion_eo.pipeline.stages.earlier import earlier_parts, made_by, maker_of
-from laion_eo.pipeline.stages.pictures import View, embed_views, views_of
+from laion_eo.pipeline.vectors.earlier import earlier_parts, made_by, maker_of
+from laion_eo.pipeline.vectors.views import View, embed_views, views_of
 from laion_eo.pipeline.workbench import Workbench
 from laion_eo.redaction import redacted
 from laion_eo.schema import ANCHORS
@@ -46,7 +46,9 @@ class Anchors(StreamStage):
         """Return the number of batches, if the source can count its samples."""
         source = self.workbench.one(AnchorSource)
         count = source.count()
-        return -(-check_count(source, 0 if count is None else count, "samples") // BATCH)
+        if count is None:
+            return 0
+        return -(-(check_count(source, count, "samples") + len(texts_beside(source))) // BATCH)
 
     def parts(self, done: Collection[int]) -> Iterator[tuple[int, pa.Table]]:
         """Yield the table of each batch of samples."""
@@ -105,9 +107,10 @@ class Anchors(StreamStage):
 
 
 def read_samples(workbench: Workbench) -> Iterator[Anchor | SkippedAnchor]:
-    """Yield what the run's anchor source has, in its order."""
+    """Yield what the run's anchor source has, in its order, and the texts beside it."""
     source = workbench.ready(workbench.one(AnchorSource))
-    return (check_anchor(source, sample) for sample in each(source, source.anchors()))
+    samples = chain(each(source, source.anchors()), texts_beside(source))
+    return (check_anchor(source, sample) for sample in samples)
 
 
 def _row(view: View) -> Row:

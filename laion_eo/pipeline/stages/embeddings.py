@@ -13,22 +13,24 @@ from pydantic import JsonValue
 from laion_eo.component import Component
 from laion_eo.errors import RunError
 from laion_eo.images import ImageError, decode_image
-from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer
-from laion_eo.kinds.contract import check_embeddings
+from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer, Retriever
+from laion_eo.kinds.contract import check_embeddings, check_model
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.stages.anchors import BATCH, read_samples
 from laion_eo.pipeline.stages.base import Rows, ShardedStage, row_ranges
-from laion_eo.pipeline.stages.earlier import earlier_parts, made_by, maker_of
-from laion_eo.pipeline.stages.pictures import embed_views, views_of
 from laion_eo.pipeline.stages.stored_images import is_named_by_content
-from laion_eo.pipeline.vectors import StoredVectors, to_bytes
+from laion_eo.pipeline.vectors.earlier import earlier_parts, made_by, maker_of
+from laion_eo.pipeline.vectors.stored import StoredVectors, to_bytes
+from laion_eo.pipeline.vectors.views import embed_views, views_of
 from laion_eo.pipeline.workbench import key_of
 from laion_eo.schema import EMBEDDINGS
 from laion_eo.types import Picture
 
 DECODE_TOGETHER = 32
 """Images decoded and embedded at a time: the bound on memory."""
-EMBEDDED, RUN = "embedded", "run"
+EMBEDDED, RUN, INDEX = "embedded", "run", "index"
+POOL_DTYPE = "float16"
+"""Of the vectors that ``laion-eo index`` writes."""
 Vector = tuple[bytes, str]
 """A vector as it is stored, and its origin."""
 
@@ -41,10 +43,10 @@ class EmbeddingsStage(ShardedStage):
     """
 
     name = "embeddings"
-    needs = ("anchors", "downloads")
+    needs = ("anchors", "candidates", "downloads")
 
     def components(self) -> Sequence[Component]:
-        """Return the embedders, and what makes the anchors' pictures for those of scorers."""
+        """Return the embedders, what makes the anchors' pictures for those of scorers."""
         embedders = self.workbench.embedders()
         if len(embedders) == 1:
             return embedders
@@ -110,6 +112,7 @@ class EmbeddingsStage(ShardedStage):
         for start in range(0, len(images), DECODE_TOGETHER):
             batch = images[start : start + DECODE_TOGETHER]
             found = {sha256: known.get(sha256) for sha256 in batch}
+            found |= self._of_the_pool(embedder, [key for key in batch if found[key] is None])
             new, errors = self._decode([sha256 for sha256 in batch if found[sha256] is None])
             found |= self._embed(embedder, new)
             for sha256 in batch:
@@ -125,6 +128,33 @@ class EmbeddingsStage(ShardedStage):
         vectors = check_embeddings(model, found, len(pictures), model.dim)
         stored = to_bytes(vectors, self._dtype)
         return {key: (one, EMBEDDED) for key, one in zip(pictures, stored, strict=True)}
+
+    def _of_the_pool(self, embedder: Embedder, sha256s: Sequence[str]) -> dict[str, Vector]:
+        """Return the vectors that the pool has of these very images, made by the same model."""
+        rows = {key: self._pool_rows[key] for key in sha256s if key in self._pool_rows}
+        if not rows or embedder is not self.workbench.one(Embedder):
+            return {}
+        retriever = self.workbench.ready(self.workbench.one(Retriever))
+        ids = np.array(list(rows.values()), dtype=np.int64)
+        found = retriever.vectors(ids)
+        vectors = check_embeddings(retriever, found, len(ids), self.workbench.ready(embedder).dim)
+        stored = to_bytes(vectors, self._dtype)
+        return {key: (one, INDEX) for key, one in zip(rows, stored, strict=True)}
+
+    @cached_property
+    def _pool_rows(self) -> dict[str, int]:
+        """The row of the pool of each image that its vector was made from; often none."""
+        retriever, embedder = self.workbench.one(Retriever), self.workbench.one(Embedder)
+        if self._dtype != POOL_DTYPE or not retriever.has_vectors():
+            return {}
+        pool = check_model(retriever, self.workbench.ready(retriever).pool_model())
+        facts = self.workbench.ready(embedder).facts()
+        mine = (embedder.model_id, facts.get("weights_sha256"))
+        if (pool.model_id, pool.weights_sha256) != mine:
+            return {}
+        rows = self.run_dir.read("candidates", ["id", "pool_sha256"])
+        rows = rows.filter(rows["pool_sha256"].is_valid())
+        return dict(zip(rows["pool_sha256"].to_pylist(), rows["id"].to_pylist(), strict=True))
 
     def _decode(self, sha256s: Sequence[str]) -> tuple[dict[str, Picture], dict[str, str]]:
         pictures: dict[str, Picture] = {}
@@ -154,7 +184,8 @@ class EmbeddingsStage(ShardedStage):
         """Count the images that were embedded, those taken over, and those that are damaged."""
         origins = table["origin"].to_pylist()
         damaged = table.num_rows - table["image_error"].null_count
-        counted = {"embedded": origins.count(EMBEDDED), "taken_over": origins.count(RUN)}
+        taken_over = origins.count(RUN) + origins.count(INDEX)
+        counted = {"embedded": origins.count(EMBEDDED), "taken_over": taken_over}
         return counted | ({"damaged": damaged} if damaged else {})
 
 

@@ -1,6 +1,4 @@
-"""Stages ``fitted_scores`` and ``anchor_scores``: what must see all candidates first, and what the
-anchors themselves score.
-"""
+"""Stages ``fitted_scores`` and ``anchor_scores``: what is fitted on all candidates first."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from laion_eo.kinds import AnchorSet, FittedScorer, Scorer
 from laion_eo.kinds.contract import check_table
 from laion_eo.pipeline.stages.assemble import with_columns, with_downloads
 from laion_eo.pipeline.stages.base import TableStage, row_ranges
-from laion_eo.pipeline.stages.seen import Seen, with_images
+from laion_eo.pipeline.vectors.seen import Seen, with_images
 from laion_eo.schema import ANCHOR_SCORES_FIXED, FITTED_FIXED
 
 BATCH = 8192

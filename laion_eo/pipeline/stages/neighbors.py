@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import cast
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from laion_eo.component import Component
-from laion_eo.errors import DataError
 from laion_eo.fingerprint import fingerprint
-from laion_eo.kinds import Retriever, ShardedRetriever, no_neighbors
-from laion_eo.kinds.contract import check_count, check_counts, check_lookup, check_neighbors
-from laion_eo.pipeline.checks import check_pool_model, check_pool_weights
+from laion_eo.kinds import AnchorSet, Retriever, ShardedRetriever
+from laion_eo.kinds.contract import check_embeddings, check_lookup, check_neighbors
+from laion_eo.pipeline.checks import check_pool_model, check_pool_vectors, check_pool_weights
 from laion_eo.pipeline.manifest import StageRecord
 from laion_eo.pipeline.stages.base import TableStage
-from laion_eo.pipeline.stages.shard_store import Searched, ShardStore, join
+from laion_eo.pipeline.stages.search.rounds import search_pool
+from laion_eo.pipeline.stages.search.shard_store import ShardStore
+from laion_eo.pipeline.stages.search.shards import ShardSearch
+from laion_eo.pipeline.stages.search.yields import yields
+from laion_eo.pipeline.vectors.queries import read_queries
 from laion_eo.schema import CANDIDATES, NEIGHBORS
 from laion_eo.texts import INVALID_URL, clean_texts, clean_urls
-from laion_eo.types import Embeddings
+from laion_eo.types import Embeddings, Neighbors
 
+SHA256 = re.compile(r"[0-9a-f]{64}")
 logger = logging.getLogger("laion_eo")
-
-
-def read_queries(anchors: pa.Table) -> tuple[pa.Table, Embeddings]:
-    """Return the rows of the anchors table that have a vector, and the vectors, (n, dim).
-
-    Raises:
-        DataError: No anchor has one.
-    """
-    rows = anchors.filter(anchors["embedding"].is_valid())
-    if not len(rows):
-        reason = anchors["skipped"][0].as_py()
-        raise DataError(f"not one of the {len(anchors)} anchors could be read; the first: {reason}")
-    column = rows["embedding"].combine_chunks()
-    vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
-    return rows, vectors.astype(np.float32, copy=False)
 
 
 class NeighborsStage(TableStage):
@@ -51,6 +43,7 @@ class NeighborsStage(TableStage):
 
     name = "neighbors"
     needs = ("anchors",)
+    _facts: Mapping[str, JsonValue] = MappingProxyType({})
 
     def components(self) -> Sequence[Component]:
         """Return the retriever."""
@@ -60,6 +53,7 @@ class NeighborsStage(TableStage):
         """Raise for what the retriever lacks, and where the pool was made with another model."""
         super().check()
         check_pool_model(self.workbench)
+        check_pool_vectors(self.workbench)
 
     @cached_property
     def _queries(self) -> tuple[pa.Table, Embeddings]:
@@ -70,80 +64,49 @@ class NeighborsStage(TableStage):
 
         Raises:
             ConfigError: The pool was made with other weights, or has vectors of another length.
+            DataError: The options compare the anchors, and there are not two that differ.
         """
-        retriever = self.workbench.ready(self.workbench.one(Retriever))
+        retriever = self.workbench.one(Retriever)
         rows, vectors = self._queries
-        k = retriever.config.k
         check_pool_weights(self.workbench, self._anchors(), vectors.shape[1])
-        if isinstance(retriever, ShardedRetriever):
-            searched = self._search_shards(retriever)
-            found = searched.neighbors
-            retriever.add_counts(searched.counts)
-        else:
-            found = retriever.search(vectors, k)
-        found = check_neighbors(retriever, found, len(vectors), k)
-        query, rank = np.nonzero(found.ids >= 0)
+        anchors = AnchorSet(rows.drop_columns(["embedding"]), vectors)
+        hits, self._facts = search_pool(self._search, self._vectors, anchors, retriever.config)
         table = {
-            "source": rows["source"].to_numpy()[query],
-            "view": rows["view"].to_numpy()[query],
-            "rank": rank.astype(np.int32),
-            "id": found.ids[query, rank],
-            "fast_similarity": found.scores[query, rank],
+            "source": rows["source"].to_numpy()[hits.query],
+            "view": rows["view"].to_numpy()[hits.query],
+            "rank": hits.ranks().astype(np.int32),
+            "id": hits.ids,
+            "fast_similarity": hits.scores,
         }
         return pa.table(table, schema=NEIGHBORS)
 
     def _anchors(self) -> StageRecord | None:
         return self.run_dir.record("anchors")
 
-    def _search_shards(self, retriever: ShardedRetriever) -> Searched:
-        """Search shard by shard; what is finished is kept, and not done again after a kill."""
-        before = self._anchors()
-        search = fingerprint([self.identity(), before and before.fingerprint])
-        store = ShardStore(self.run_dir.scratch(self.name), search)
-        best, start = store.load(no_neighbors(len(self._queries[1]), retriever.config.k))
-        shards = check_count(retriever, retriever.shards(), "shards")
-        if start:
-            logger.info("%s: resumes, %d of %d shards done", self.name, start, shards)
+    def _search(self, queries: Embeddings, k: int) -> Neighbors:
+        """Find the k nearest rows of queries; what a killed run found of a shard is kept."""
+        retriever = self.workbench.ready(self.workbench.one(Retriever))
+        if isinstance(retriever, ShardedRetriever):
+            before = self._anchors()
+            what = [k, hashlib.sha256(queries.tobytes()).hexdigest()]
+            search = fingerprint([self.identity(), before and before.fingerprint, what])
+            store = ShardStore(self.run_dir.scratch(self.name), search)
+            found = ShardSearch(self.workbench, queries, k).search(store, self.name)
+        else:
+            found = retriever.search(queries, k)
+        return check_neighbors(retriever, found, len(queries), k)
 
-        def todo() -> Iterator[tuple[int, NDArray[np.float32]]]:
-            # Made one by one as the engine takes them: later shards know a higher floor.
-            for shard in range(start, shards):
-                yield shard, best.neighbors.scores[:, -1]
+    def _vectors(self, ids: NDArray[np.int64]) -> Embeddings:
+        """Return the vectors of rows of the pool: float32, (m, dim), rows of length 1."""
+        dim = self._queries[1].shape[1]
+        if not len(ids):
+            return np.zeros((0, dim), np.float32)
+        retriever = self.workbench.ready(self.workbench.one(Retriever))
+        return check_embeddings(retriever, retriever.vectors(ids), len(ids), dim)
 
-        stop = start
-        for count, found in self.workbench.engine.merge(self.search_shard, join, todo()):
-            store.save(stop, stop + count, found)
-            stop += count
-            best = join(best, found)
-        return best
-
-    def search_shard(self, task: tuple[int, NDArray[np.float32]]) -> Searched:
-        """Search one shard; on a cluster, this runs on any machine that sees the run directory.
-
-        Args:
-            task: The shard's number, and the floor of each query.
-        """
-        retriever = cast("ShardedRetriever", self.workbench.ready(self.workbench.one(Retriever)))
-        vectors, k = self._queries[1], retriever.config.k
-        shard, floor = task
-        # The best of the shards that this process did are as good a floor as the task's.
-        found = retriever.search_shard(vectors, k, shard, np.maximum(floor, self._best.min(axis=1)))
-        found = check_neighbors(retriever, found, len(vectors), k)
-        if shard not in self._searched:  # a cluster may ask again: each hit counts once
-            self._searched.add(shard)
-            both = np.concatenate([self._best, found.scores], axis=1)
-            self._best = np.partition(both, k, axis=1)[:, k:]
-        return Searched(found, check_counts(retriever, retriever.take_counts()))
-
-    @cached_property
-    def _searched(self) -> set[int]:
-        """The shards that this process did."""
-        return set()
-
-    @cached_property
-    def _best(self) -> NDArray[np.float32]:
-        """The k best scores of each query that this process knows, in no order."""
-        return no_neighbors(len(self._queries[1]), self.workbench.one(Retriever).config.k).scores
+    def facts(self) -> dict[str, dict[str, JsonValue]]:
+        """Return what the retriever says, and how the search went on after the first k."""
+        return super().facts() | ({"search": dict(self._facts)} if self._facts else {})
 
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the hits, and the anchors that had any."""
@@ -154,9 +117,10 @@ class Candidates(TableStage):
     """One row per distinct image: the anchor nearest to it, and how many anchors found it."""
 
     name = "candidates"
-    version = 2
-    needs = ("neighbors",)
+    version = 3
+    needs = ("anchors", "neighbors")
     _repaired = 0
+    _yields: Mapping[str, JsonValue] = MappingProxyType({})
 
     def components(self) -> Sequence[Component]:
         """Return the retriever, which knows the metadata."""
@@ -167,7 +131,9 @@ class Candidates(TableStage):
 
         Every pool's texts enter here, whatever its retriever: what no table can hold is replaced.
         """
-        best = nearest_anchor(self.run_dir.read("neighbors"))
+        anchors = self.run_dir.read("anchors", ["source", "anchor_id", "skipped", "text"])
+        best = nearest_anchor(self.run_dir.read("neighbors"), text_sources(anchors))
+        self._yields = yields(best, anchors.filter(anchors["skipped"].is_null()))
         retriever = self.workbench.ready(self.workbench.one(Retriever))
         ids = best["id"].to_numpy()
         metadata = check_lookup(retriever, retriever.lookup(ids), len(ids))
@@ -180,6 +146,7 @@ class Candidates(TableStage):
             )  # fmt: skip
         for name, column in (("url", urls), ("caption", captions)):
             best = best.append_column(name, column.cast(pa.string()))
+        best = best.append_column("pool_sha256", _hashes(metadata))
         return best.select(CANDIDATES.names).cast(CANDIDATES)
 
     def counts(self, table: pa.Table) -> dict[str, int]:
@@ -188,12 +155,35 @@ class Candidates(TableStage):
         odd = {"repaired_texts": self._repaired, "invalid_urls": invalid}
         return {"images": table.num_rows} | {what: count for what, count in odd.items() if count}
 
+    def facts(self) -> dict[str, dict[str, JsonValue]]:
+        """Return what the retriever says, and what the anchors brought."""
+        return super().facts() | {"yield": dict(self._yields)}
 
-def nearest_anchor(neighbors: pa.Table) -> pa.Table:
+
+def _hashes(metadata: pa.Table) -> pa.Array:
+    """Return the SHA-256 that a pool says of its images; null where it says none."""
+    there = metadata.schema.get_field_index("sha256")
+    if there < 0 or metadata.schema.types[there] not in (pa.string(), pa.large_string()):
+        return pa.nulls(metadata.num_rows, pa.string())
+    found = clean_texts(metadata.column(there))[0].to_pylist()
+    return pa.array([one if one and SHA256.fullmatch(one) else None for one in found], pa.string())
+
+
+def text_sources(anchors: pa.Table) -> NDArray[np.int64]:
+    """Return which anchors are texts, by their ``source``: int64, ascending."""
+    sources = anchors.filter(anchors["text"].is_valid())["source"]
+    return np.unique(sources.to_numpy())
+
+
+def nearest_anchor(neighbors: pa.Table, texts: NDArray[np.int64] | Sequence[int] = ()) -> pa.Table:
     """Reduce hits to one row per pool row: the anchor most similar to it, ties to the first.
+
+    Cosines to texts and to images are on different scales: what an image anchor found belongs to
+    the most similar of these, whatever the texts say.
 
     Args:
         neighbors: With the columns of :data:`laion_eo.schema.NEIGHBORS`.
+        texts: The ``source`` of each anchor that is a text.
 
     Returns:
         Columns id, source, view, fast_similarity and found_by (how many anchors found it), sorted
@@ -201,7 +191,7 @@ def nearest_anchor(neighbors: pa.Table) -> pa.Table:
     """
     ids, score = neighbors["id"].to_numpy(), neighbors["fast_similarity"].to_numpy()
     source, view = neighbors["source"].to_numpy(), neighbors["view"].to_numpy()
-    order = np.lexsort((view, source, -score, ids))
+    order = np.lexsort((view, source, -score, np.isin(source, texts), ids))
     first = np.ones(len(order), dtype=bool)
     first[1:] = ids[order][1:] != ids[order][:-1]
     chosen = order[first]

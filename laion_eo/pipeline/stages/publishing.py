@@ -28,7 +28,10 @@ class Publishing(Step):
 
     files: tuple[FileRecord, ...] = ()
     name = "dataset"
-    needs = ("anchors", "neighbors", "candidates", "downloads", "scores", "languages", "verdicts")
+    needs = (
+        "anchors", "neighbors", "candidates", "downloads", "embeddings", "scores", "fitted_scores",
+        "anchor_scores", "languages", "verdicts",
+    )  # fmt: skip
 
     def components(self) -> Sequence[Component]:
         """Return the publisher."""

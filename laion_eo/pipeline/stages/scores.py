@@ -15,7 +15,7 @@ from laion_eo.kinds.contract import check_table
 from laion_eo.pipeline.stages.assemble import with_downloads
 from laion_eo.pipeline.stages.base import Rows, ShardedStage, row_ranges
 from laion_eo.pipeline.stages.embeddings import DECODE_TOGETHER, read_image
-from laion_eo.pipeline.stages.seen import Seen
+from laion_eo.pipeline.vectors.seen import Seen
 from laion_eo.pipeline.workbench import key_of
 from laion_eo.schema import SCORES_FIXED
 from laion_eo.types import Picture

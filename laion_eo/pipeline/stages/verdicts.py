@@ -15,7 +15,7 @@ from laion_eo.kinds import AnchorSet, Embedder, Filter
 from laion_eo.kinds.contract import check_verdict
 from laion_eo.pipeline.stages.assemble import with_scores
 from laion_eo.pipeline.stages.base import TableStage, row_ranges
-from laion_eo.pipeline.stages.seen import Seen
+from laion_eo.pipeline.vectors.seen import Seen
 from laion_eo.schema import ANCHOR_SCORES_FIXED, VERDICTS
 from laion_eo.types import DownloadStatus, Verdict
 

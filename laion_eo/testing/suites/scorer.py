@@ -74,8 +74,9 @@ class ScorerTests(ComponentTests):
         colours = [GREEN, GREEN, GREEN, RED]
         pictures = [np.asarray(picture(99 + i, colour)) for i, colour in enumerate(colours)]
         rows = pa.table({"source": range(4), "view": [0] * 4}, schema=_ROWS)
-        for name in ANCHORS.names[2:-1]:
-            rows = rows.append_column(name, pa.nulls(4, ANCHORS.field(name).type))
+        for field in ANCHORS:
+            if field.name not in (*_ROWS.names, "embedding"):
+                rows = rows.append_column(field, pa.nulls(4, field.type))
         rows = _with_columns(rows, self.columns)
         return AnchorSet(rows, self.embedder().embed_images(pictures))
 

@@ -8,7 +8,7 @@ from laion_eo.component import Context
 from laion_eo.images import read_image
 from laion_eo.pipeline import RunResult
 from laion_eo.pipeline.run_dir import RunDir
-from laion_eo.pipeline.stages.neighbors import read_queries
+from laion_eo.pipeline.vectors.queries import read_queries
 from laion_eo.testing.colours import Colours
 
 
@@ -34,7 +34,7 @@ def test_an_image_is_compared_with_the_anchor_that_found_it(
     assert rows["source"].to_pylist() == list(range(4))
     assert len(set(source.tolist())) > 1
     scored = run_dir.read("scores")["image_similarity"].to_numpy()
-    np.testing.assert_allclose(scored, np.sum(images * anchors[source], axis=1), atol=1e-6)
+    np.testing.assert_allclose(scored, np.sum(images * anchors[source], axis=1), atol=2e-4)
     assert np.abs(scored - images @ anchors[0]).max() > 1e-4
 
 
@@ -44,4 +44,4 @@ def test_an_image_is_compared_with_the_prompt(
     prompt = finished_run.manifest["resolved"]["scorers"][1]["prompt"]
     text = Colours(Colours.Config(), Context()).embed_texts([prompt])[0]
     scored = RunDir(finished_run.folder).read("scores")["text_similarity"].to_numpy()
-    np.testing.assert_allclose(scored, images @ text, atol=1e-6)
+    np.testing.assert_allclose(scored, images @ text, atol=2e-4)

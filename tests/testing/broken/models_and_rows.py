@@ -180,6 +180,17 @@ class TestNotFinite(suites.ScorerTests):
             return [float("nan") for _ in batch.images]
 
 
+class TestThinksOfCandidates(suites.ScorerTests):
+    fails = ("test_anchors_are_scored_like_candidates", "NoneType")
+
+    class component_cls(Bright):
+        needs_images = False
+        scores_anchors = True
+
+        def values(self, batch: Any) -> Any:
+            return [float(len(row)) for row in batch.table["url"].to_pylist()]
+
+
 # --- filters ------------------------------------------------------------------------------------
 
 

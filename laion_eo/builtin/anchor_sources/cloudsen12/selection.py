@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, field_validator, model_validator
 
-from laion_eo.component import ComponentConfig
 from laion_eo.config import RunPath
 from laion_eo.errors import DataError
+from laion_eo.kinds import AnchorSourceConfig
 from laion_eo.types import JSON
 
 _L1C = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
@@ -35,7 +35,7 @@ def short_name(band: str) -> str:
     return re.sub(r"^B0(?=\d)", "B", band)
 
 
-class Selection(ComponentConfig):
+class Selection(AnchorSourceConfig):
     """Which patches and bands; the defaults are the paper's (section 2.1, appendix A).
 
     Attributes:

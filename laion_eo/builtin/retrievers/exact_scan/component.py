@@ -14,7 +14,14 @@ from pydantic import Field
 from laion_eo.builtin.retrievers import storage
 from laion_eo.builtin.retrievers.exact_scan.layout import Pool, find_layout
 from laion_eo.builtin.retrievers.exact_scan.products import Device
-from laion_eo.builtin.retrievers.exact_scan.scan import Counts, Piece, Scanner, batches, unit
+from laion_eo.builtin.retrievers.exact_scan.scan import (
+    Counts,
+    Piece,
+    Scanner,
+    batches,
+    unit,
+    unit_rows,
+)
 from laion_eo.builtin.retrievers.exact_scan.topk import MAX_ROWS
 from laion_eo.builtin.retrievers.metadata import EMPTY
 from laion_eo.builtin.retrievers.storage import Location, Stored
@@ -209,6 +216,28 @@ class ExactScan(ShardedRetriever):
             while (piece := ahead.result()) is not None:
                 ahead = reader.submit(next, pieces, None)
                 yield unit(piece) if self.config.normalize else piece
+
+    def has_vectors(self) -> bool:
+        """Tell that it has them: they are what it searches."""
+        return True
+
+    def vectors(self, ids: NDArray[np.int64]) -> Embeddings:
+        """Return the vectors of rows, scaled to length 1, in the order of ``ids``.
+
+        Args:
+            ids: int64, (m,), row indices.
+
+        Returns:
+            float32, (m, dim).
+
+        Raises:
+            DataError: There is no such row, a file is damaged, or a vector has no length.
+        """
+        if not len(ids):
+            dims = [reader.dim for reader in self._pool.readers if reader.rows]
+            return np.zeros((0, dims[0] if dims else 0), np.float32)
+        self._check_files(self._pool.files_with(ids))
+        return unit_rows(self._pool.vectors(ids), self.config.pool)
 
     def lookup(self, ids: NDArray[np.int64]) -> pa.Table:
         """Fetch the metadata of rows: ``url`` and ``caption``, in the order of ``ids``.

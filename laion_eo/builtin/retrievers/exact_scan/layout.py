@@ -166,6 +166,35 @@ class Pool:
                 yield Piece(vectors, begins + row, str(reader.source), row)
                 row += len(vectors)
 
+    def vectors(self, ids: NDArray[np.int64]) -> NDArray[np.floating]:
+        """Return the vectors of rows, as they are stored: (m, dim), any float.
+
+        Args:
+            ids: int64, (m,), row indices, in any order; at least one.
+
+        Raises:
+            DataError: There is no such row, or a file is damaged.
+        """
+        distinct, back = np.unique(ids, return_inverse=True)
+        if distinct[0] < 0 or distinct[-1] >= self.rows:
+            bad = distinct[0] if distinct[0] < 0 else distinct[-1]
+            raise DataError(f"{self._layout.location}: no row {bad}; there are {self.rows}.")
+        bounds = np.searchsorted(distinct, self.starts)
+        parts = [
+            reader.take(distinct[low:high] - begins)
+            for reader, begins, low, high in zip(
+                self.readers, self.starts[:-1], bounds[:-1], bounds[1:], strict=True
+            )
+            if low < high
+        ]
+        return np.concatenate(parts)[back.reshape(-1)]
+
+    def files_with(self, ids: NDArray[np.int64]) -> list[Stored]:
+        """Return the files that hold the vectors of these rows."""
+        places = np.searchsorted(self.starts, ids, side="right") - 1
+        files = self._layout.vectors
+        return [files[place] for place in np.unique(places) if 0 <= place < len(files)]
+
 
 def _open(file: Stored, key: str | None) -> Reader:
     return READERS[file.suffix](file, key)

@@ -24,6 +24,8 @@ from laion_eo.columns import ALIASES, find_column
 from laion_eo.errors import DataError
 
 Vectors = NDArray[np.floating]
+TAKEN_TOGETHER = 1 << 14
+"""Rows that are read together where single ones are wanted."""
 
 
 class Reader(ABC):
@@ -74,6 +76,34 @@ class Reader(ABC):
         except parse_errors() as error:
             fault = f"damaged {self.kind} file: {reason_of(error)}"
             raise DataError(f"{self.source}: {fault}") from None
+
+    def take(self, rows: NDArray[np.int64]) -> Vectors:
+        """Return some rows: (m, dim), any float.
+
+        Args:
+            rows: int64, (m,), ascending, each once; at least one.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        try:
+            return self._take(rows)
+        except DataError:
+            raise
+        except parse_errors() as error:
+            fault = f"damaged {self.kind} file: {reason_of(error)}"
+            raise DataError(f"{self.source}: {fault}") from None
+
+    def _take(self, rows: NDArray[np.int64]) -> Vectors:
+        """Read from the first row to the last: few formats can do better."""
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        wanted: list[Vectors] = []
+        start = first
+        for part in self._read(first, last, TAKEN_TOGETHER):
+            low, high = np.searchsorted(rows, [start, start + len(part)])
+            wanted.append(part[rows[low:high] - start])
+            start += len(part)
+        return np.concatenate(wanted)
 
     def _shape(self, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
         if len(shape) != 2 or not np.issubdtype(dtype, np.floating):
@@ -155,6 +185,16 @@ class Npy(Reader):
             stream.seek(self._data + start * self.dim * self.itemsize)
             for first in range(start, stop, step):
                 yield _rows_of(stream, self._dtype, min(step, stop - first), self.dim)
+
+    def _take(self, rows: NDArray[np.int64]) -> Vectors:
+        # Rows that stand together are read together.
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+        with self.source.open() as stream:
+            found = []
+            for run in runs:
+                stream.seek(self._data + int(run[0]) * self.dim * self.itemsize)
+                found.append(_rows_of(stream, self._dtype, len(run), self.dim))
+            return np.concatenate(found)
 
 
 class Npz(Reader):
@@ -254,6 +294,11 @@ class Hdf5(Reader):
         with self.source.open() as stream, open_hdf5(stream, self.source) as file:
             for first in range(start, stop, step):
                 yield file[self._name][first : min(first + step, stop)]
+
+    def _take(self, rows: NDArray[np.int64]) -> Vectors:
+        with self.source.open() as stream, open_hdf5(stream, self.source) as file:
+            found: Vectors = file[self._name][rows]
+            return found
 
 
 READERS: dict[str, type[Reader]] = {

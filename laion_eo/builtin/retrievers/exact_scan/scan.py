@@ -296,6 +296,22 @@ def unit(piece: Piece) -> Piece:
     return replace(piece, vectors=scaled)
 
 
+def unit_rows(vectors: NDArray[np.floating], source: str) -> Embeddings:
+    """Return vectors scaled to length 1, in float32.
+
+    Args:
+        vectors: (m, dim), of any float.
+        source: Where they are from, for the message.
+
+    Raises:
+        DataError: One has no length: it is 0, or not finite.
+    """
+    scaled = unit(Piece(vectors, 0, source, 0)).vectors
+    if not np.isfinite(scaled).all():
+        raise DataError(f"{source}: vectors that are 0 or not finite; repair the pool.")
+    return scaled.astype(np.float32, copy=False)
+
+
 def batches(queries: int, k: int, kept: int = MAX_KEPT) -> list[slice]:
     """Return slices of queries that are searched together, each in a pass over the pool.
 

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from laion_eo.kinds import AnchorSet, Embedder, FitData, PoolModel, ScoreBatch, Scorer
 from laion_eo.kinds.contract import check_table
 from laion_eo.pipeline.run_dir import RunDir
-from laion_eo.pipeline.stages.neighbors import read_queries
-from laion_eo.pipeline.vectors import StoredVectors
+from laion_eo.pipeline.vectors.queries import read_queries
+from laion_eo.pipeline.vectors.stored import StoredVectors
 from laion_eo.pipeline.workbench import Workbench, key_of
 from laion_eo.schema import ANCHORS, DOWNLOADED
 from laion_eo.types import Embeddings, Picture

@@ -19,7 +19,8 @@ from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.pipeline import run
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.runner import Runner
-from laion_eo.pipeline.stages.neighbors import NeighborsStage
+from laion_eo.pipeline.stages.neighbors import read_queries
+from laion_eo.pipeline.stages.search.shards import ShardSearch
 from laion_eo.registry import Registry
 from laion_eo.types import JSON, Embeddings, Neighbors
 
@@ -124,14 +125,15 @@ def test_what_a_worker_found_raises_its_own_floor(
         return plain(self, queries, k, shard, floor)
 
     monkeypatch.setattr(ExactScan, "search_shard", listening)
-    runner = Runner(data, tmp_path, (), registry)
-    stage = next(stage for stage in runner.stages if isinstance(stage, NeighborsStage))
-    nothing = np.full(len(stage._queries[1]), -np.inf, np.float32)
+    workbench = Runner(data, tmp_path, (), registry).workbench
+    _, queries = read_queries(RunDir(tmp_path).read("anchors"))
+    search = ShardSearch(workbench, queries, 4)
+    nothing = np.full(len(queries), -np.inf, np.float32)
     # Ray does a shard again whose result was lost: its hits must not count twice.
-    found = [stage.search_shard((shard, nothing)).neighbors for shard in (0, 0, 1)]
+    found = [search.search_shard((shard, nothing)).neighbors for shard in (0, 0, 1)]
     high = np.ones_like(nothing)
-    stage.search_shard((2, high))
-    runner.workbench.close()
+    search.search_shard((2, high))
+    workbench.close()
     np.testing.assert_array_equal(floors[0], nothing)
     np.testing.assert_array_equal(floors[1], found[0].scores[:, -1])
     np.testing.assert_array_equal(floors[2], found[0].scores[:, -1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from laion_eo.kinds import no_neighbors
-from laion_eo.pipeline.stages.shard_store import Searched, ShardStore, join
+from laion_eo.pipeline.stages.search.shard_store import Searched, ShardStore, join
 from laion_eo.types import Neighbors
 
 

@@ -1,0 +1,1 @@
+"""How the pool is searched: over shards, as deep as is wanted, and in more than one round."""
