@@ -44,6 +44,7 @@ class LabelsFilter(Filter):
     """
 
     name = "labels"
+    gives_way_to_labels = True
     summary = "keeps what a few labels teach, at a wanted precision"
 
     class Config(ComponentConfig):
@@ -119,6 +120,7 @@ class LabelsFilter(Filter):
             "held_out": len(held_out),
             "elsewhere": len(known) - len(here),
             "columns": list(columns),
+            "of_a_sample": sum(label.is_sampled for label in learnt),
         }
         if elsewhere := len(known) - len(here):
             logger.warning(
