@@ -64,7 +64,8 @@ def command(
     def work() -> RunResult:
         with reporting(registry):
             folder = run_directory(run_file, out)
-            options = {"verify": verify, "reuse": reuse, "labels": labels}
-            return run(run_file, folder, overrides, registry, **options)
+            return run(
+                run_file, folder, overrides, registry, verify=verify, reuse=reuse, labels=labels
+            )
 
     print_run(with_contact(work), output_console())

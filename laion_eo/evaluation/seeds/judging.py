@@ -191,9 +191,9 @@ class SeedRun:
                 silent.append(filter_.name)
             elif filter_.judges_alone and rows.num_rows:
                 verdict = self._verdict(filter_, rows, known)
-                dropped = np.flatnonzero(~verdict.mask)
-                numbers = rows["id"].to_numpy() - FIRST_ID
-                lost |= {int(numbers[i]): (filter_.name, verdict.reasons[i]) for i in dropped}
+                places = (rows["id"].to_numpy() - FIRST_ID).tolist()
+                judged = zip(places, verdict.mask.tolist(), verdict.reasons, strict=True)
+                lost |= {place: (filter_.name, why) for place, kept, why in judged if not kept}
                 rows = rows.filter(pa.array(verdict.mask))
             stays = [by[number] != filter_.name for number in known["id"].to_pylist()]
             known = known.filter(pa.array(stays, pa.bool_()))

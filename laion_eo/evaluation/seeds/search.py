@@ -49,7 +49,8 @@ def finds_of(anchors: AnchorSet, seeds: Embeddings, hits: NDArray[np.bool_]) -> 
     mine = np.where(by_image.any(axis=1, keepdims=True), by_image, hits)
     mine |= ~hits.any(axis=1, keepdims=True)
     query = np.where(mine, cosines, -np.inf).argmax(axis=1)
-    return Finds(hits.any(axis=1), query, cosines[np.arange(len(query)), query])
+    found = np.asarray(hits.any(axis=1))
+    return Finds(found, query, cosines[np.arange(len(query)), query])
 
 
 def found_in_table(
