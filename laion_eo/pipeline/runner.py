@@ -32,6 +32,8 @@ from laion_eo.pipeline.records import SEAL, Work
 from laion_eo.pipeline.run_dir import RUN_FILE, RunDir, is_run_dir
 from laion_eo.pipeline.stages import (
     STAGES,
+    Anchors,
+    EmbeddingsStage,
     Publishing,
     ShapedStage,
     ShardedStage,
@@ -250,6 +252,8 @@ class Runner:
         if damage := self.run_dir.damage(step.name):
             logger.warning("%s; what is missing of %s is made again", damage, step.name)
         work = self.work(step)
+        if isinstance(step, Anchors | EmbeddingsStage):
+            self.run_dir.set_aside(work)
         self.session.begin(work, self.workbench.providers(step.components()))
         self.run_dir.begin(work)
         if isinstance(step, Publishing):

@@ -19,8 +19,8 @@ from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.pipeline import run
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.runner import Runner
-from laion_eo.pipeline.stages.neighbors import read_queries
 from laion_eo.pipeline.stages.search.shards import ShardSearch
+from laion_eo.pipeline.vectors.queries import read_queries
 from laion_eo.registry import Registry
 from laion_eo.types import JSON, Embeddings, Neighbors
 
