@@ -143,7 +143,9 @@ class LabelsFilter(Filter):
     def _learn(self, lesson: Lesson, places: NDArray[np.int64]) -> None:
         self._regression = lesson.regression()
         unseen = lesson.out_of_fold(self.context.seed)
-        found = None if unseen is None else Calibration.fit(unseen, lesson.answers)
+        found = (
+            None if unseen is None else Calibration.fit(unseen, lesson.answers, len(lesson.labels))
+        )
         self._calibration = found or Calibration()
         rows = np.concatenate([self._judge(part) for part in self._features.batches()])
         rows[places] = lesson.labels
