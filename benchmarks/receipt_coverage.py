@@ -2,9 +2,9 @@
 
     python benchmarks/receipt_coverage.py --shared ../shared --pools pools
 
-Satellite pictures among web-like ones and hard negatives, at a fifth of them: 50 draws. In each, 40 satellites are
-taken out of the pool as seeds, and the rest is searched with the anchors, scored and cut by a
-threshold that keeps some wrong images and drops some right ones. A stratified sample of 60
+Satellite pictures among web-like ones and hard negatives, at a fifth of them: 50 draws. In each, 40
+satellites are taken out of the pool as seeds, and the rest is searched with the anchors, scored and
+cut by a threshold that keeps some wrong images and drops some right ones. A stratified sample of 60
 candidates, drawn and weighed by the product, is labelled with the truth. The figure is the share of
 draws in which the stated 90 % interval holds the truth: of precision, of recall among the
 candidates, and of recall of the whole search. It must be 0.85 at least, of each.
