@@ -3,7 +3,7 @@
 A sample's label stands for as many candidates as its stratum has for each label. Shares are
 estimated on either side of the filters by themselves, and how many candidates each side has is
 known. Intervals are Wilson's (:mod:`laion_eo.intervals`), with as many labels as the weights are
-worth; those of the average precision come from a Bayesian bootstrap within the strata (Rubin, 1981).
+worth; that of the average precision is of a Bayesian bootstrap within the strata (Rubin, 1981).
 """
 
 from __future__ import annotations

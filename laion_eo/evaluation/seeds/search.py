@@ -15,6 +15,8 @@ from laion_eo.types import Embeddings, Neighbors
 
 FIRST_ID = 1 << 62
 """The id of the first seed: beyond the rows of any pool."""
+ROUNDING = 1e-6
+"""What two ways of adding up the same cosine may differ by."""
 _ANYTHING = -2.0
 """Below every cosine."""
 
@@ -72,7 +74,7 @@ def found_in_table(
     last = np.full(len(places), np.inf, np.float32)
     np.minimum.at(last, query, neighbors["fast_similarity"].to_numpy())
     last[np.bincount(query, minlength=len(places)) < k] = _ANYTHING
-    found: NDArray[np.bool_] = seeds @ anchors.embeddings.T >= last
+    found: NDArray[np.bool_] = seeds @ anchors.embeddings.T >= last - ROUNDING
     return found
 
 
