@@ -25,7 +25,6 @@ from laion_eo.file_record import FileRecord
 from laion_eo.fingerprint import fingerprint
 from laion_eo.pipeline.checks import check_allow_list, check_chain, check_engine
 from laion_eo.pipeline.emptiness import check_found
-from laion_eo.pipeline.labelling import with_labels
 from laion_eo.pipeline.manifest import MANIFEST, Manifest, StageRecord, to_json
 from laion_eo.pipeline.provenance import RunSession, tell_other_versions
 from laion_eo.pipeline.records import SEAL, Work
@@ -41,7 +40,7 @@ from laion_eo.pipeline.stages import (
     StreamStage,
     TableStage,
 )
-from laion_eo.pipeline.workbench import Workbench
+from laion_eo.pipeline.workbench import Workbench, with_labels
 from laion_eo.redaction import redacted
 from laion_eo.registry import Registry
 from laion_eo.types import JSON

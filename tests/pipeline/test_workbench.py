@@ -7,7 +7,7 @@ import pytest
 from laion_eo.component import Context
 from laion_eo.config import RunFile
 from laion_eo.errors import PluginError
-from laion_eo.pipeline.labelling import with_labels
+from laion_eo.pipeline.workbench import with_labels
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
