@@ -40,7 +40,7 @@ from laion_eo.pipeline.stages import (
     StreamStage,
     TableStage,
 )
-from laion_eo.pipeline.workbench import Workbench
+from laion_eo.pipeline.workbench import Workbench, with_labels
 from laion_eo.redaction import redacted
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
@@ -82,6 +82,7 @@ class Runner:
         registry: Where components are found; the installed plugins by default.
         verify: Hash all of what is taken over, however large.
         reuse: Other run directories, whose embeddings are taken over for the same images.
+        labels: A ``labels.csv``; what it teaches takes the place of fitted thresholds.
 
     Raises:
         ConfigError: Anything in the run file is wrong; nothing has been touched then.
@@ -96,6 +97,7 @@ class Runner:
         *,
         verify: bool = False,
         reuse: Sequence[Path] = (),
+        labels: Path | None = None,
     ) -> None:
         self.registry = registry or Registry.discover()
         for other in reuse:
@@ -106,6 +108,8 @@ class Runner:
         run_file = RunFile.load(source, overrides)
         seed, purpose = run_file.config.seed, run_file.config.dataset.purpose
         context = Context(out, seed, self._progress, purpose)
+        if labels is not None:
+            run_file = with_labels(run_file, labels, self.registry, context)
         self.workbench = Workbench(run_file, self.registry, context)
         with naming_culprits(self.registry):
             check_chain(self.workbench)
@@ -364,6 +368,7 @@ def run(
     *,
     verify: bool = False,
     reuse: Sequence[str | Path] = (),
+    labels: str | Path | None = None,
 ) -> RunResult:
     """Run, or resume, an extraction: the Python face of ``laion-eo run``.
 
@@ -375,6 +380,7 @@ def run(
         verify: Hash all of what an earlier run left, however large, instead of samples of what is
             large.
         reuse: Other run directories, whose embeddings are taken over for the same images.
+        labels: A ``labels.csv``: the filter ``labels`` takes the place of fitted thresholds.
 
     Raises:
         ConfigError: The run file is wrong.
@@ -383,4 +389,8 @@ def run(
     """
     source = Path(source) if isinstance(source, str) else source
     others = [Path(other) for other in reuse]
-    return Runner(source, Path(out), overrides, registry, verify=verify, reuse=others).run()
+    taught = None if labels is None else Path(labels)
+    runner = Runner(
+        source, Path(out), overrides, registry, verify=verify, reuse=others, labels=taught
+    )
+    return runner.run()
