@@ -102,6 +102,13 @@ def is_stoppable() -> bool:
     return any(isinstance(getattr(one, "__self__", None), Stopping) for one in handlers)
 
 
+def is_stopping() -> bool:
+    """Tell whether Ctrl-C or SIGTERM has come: what is raised now may be no error of its own."""
+    handlers = map(signal.getsignal, (signal.SIGTERM, signal.SIGINT))
+    found = (getattr(one, "__self__", None) for one in handlers)
+    return any(isinstance(one, Stopping) and one.code != 0 for one in found)
+
+
 def _flush() -> None:
     flushes: tuple[Callable[[], None], ...] = (sys.stdout.flush, sys.stderr.flush)
     for flush in flushes:

@@ -178,3 +178,19 @@ def test_the_command_is_stoppable_from_its_first_import(tmp_path: Path) -> None:
         assert child.stdout.readline() == "ready\n"
         child.send_signal(signal.SIGINT)
         assert ended(child) == (130, "", f"{MESSAGE}\n")
+
+
+def test_it_can_be_asked_whether_one_has_come() -> None:
+    code = """
+    from laion_eo.stopping import is_stopping
+    before = is_stopping()
+    ready()
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print(before, is_stopping(), flush=True)
+        raise
+    """
+    with started(code) as child:
+        child.send_signal(signal.SIGINT)
+        assert ended(child)[1].splitlines()[0] == "False True"

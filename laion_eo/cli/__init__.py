@@ -14,7 +14,7 @@ import click
 
 from laion_eo.cli.output.console import Redacting
 from laion_eo.errors import LaionEOError
-from laion_eo.stopping import MESSAGE, is_stoppable
+from laion_eo.stopping import MESSAGE, is_stoppable, is_stopping
 from laion_eo.version import __version__
 
 BUILTIN_PLUGIN = "laion_eo.builtin"
@@ -127,12 +127,16 @@ def main(args: Sequence[str] | None = None) -> None:
                 prog_name="laion-eo",
                 standalone_mode=True,
             )
-        except LaionEOError as error:
-            click.echo(f"laion-eo: {error}", err=True)
-            sys.exit(error.exit_code)
-        except OSError as error:
-            click.echo(f"laion-eo: {error}", err=True)
-            sys.exit(1)
-        except Exception:  # noqa: BLE001 - the end of the process: here nothing shows a secret
-            click.echo(traceback.format_exc(), err=True, nl=False)
-            sys.exit(1)
+        except Exception as error:
+            if is_stopping():
+                raise  # libraries turn an interrupt into errors of their own
+            sys.exit(_tell(error))
+
+
+def _tell(error: Exception) -> int:
+    """Say what went wrong, and return the exit code."""
+    if isinstance(error, LaionEOError | OSError):
+        click.echo(f"laion-eo: {error}", err=True)
+        return error.exit_code if isinstance(error, LaionEOError) else 1
+    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -227,6 +227,7 @@ def with_labels(run_file: RunFile, labels: Path, registry: Registry, context: Co
     )
 
 
+@lru_cache(maxsize=64)
 def key_of(embedder: Embedder) -> str:
     """Return the fingerprint of an embedder and its options: how its vectors are called."""
     return fingerprint(identity(embedder))

@@ -16,7 +16,7 @@ from laion_eo.kinds import AnchorSource, Augmenter, Embedder, Normalizer, texts_
 from laion_eo.kinds.blaming import each
 from laion_eo.kinds.contract import check_anchor, check_count
 from laion_eo.pipeline.stages.base import StreamStage
-from laion_eo.pipeline.vectors.earlier import earlier_parts, made_by, maker_of
+from laion_eo.pipeline.vectors.earlier import earlier_parts, made_by, maker_of, parts_aside
 from laion_eo.pipeline.vectors.views import View, embed_views, views_of
 from laion_eo.pipeline.workbench import Workbench
 from laion_eo.redaction import redacted
@@ -89,7 +89,9 @@ class Anchors(StreamStage):
     def _earlier(self) -> dict[str, Embeddings]:
         """The vectors that an earlier run left, float32 (dim,), by what was embedded."""
         found: dict[str, Embeddings] = {}
-        for run_dir, part in earlier_parts(self.run_dir, self.name, self._maker):
+        aside = parts_aside(self.run_dir, self.name, self._maker)
+        here = ((self.run_dir, part) for part in aside)
+        for run_dir, part in chain(here, earlier_parts(self.run_dir, self.name, self._maker)):
             table = run_dir.read_table(part, ["sha256", "embedding"])
             table = table.filter(table["embedding"].is_valid())
             column = table["embedding"].combine_chunks()

@@ -19,7 +19,7 @@ from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.stages.anchors import BATCH, read_samples
 from laion_eo.pipeline.stages.base import Rows, ShardedStage, row_ranges
 from laion_eo.pipeline.stages.stored_images import is_named_by_content
-from laion_eo.pipeline.vectors.earlier import earlier_parts, made_by, maker_of
+from laion_eo.pipeline.vectors.earlier import earlier_parts, made_by, maker_of, parts_aside
 from laion_eo.pipeline.vectors.stored import StoredVectors, to_bytes
 from laion_eo.pipeline.vectors.views import embed_views, views_of
 from laion_eo.pipeline.workbench import key_of
@@ -203,15 +203,18 @@ class _Earlier:
     """
 
     def __init__(self, run_dir: RunDir, maker: str, dtype: str) -> None:
-        parts = [part for _, part in earlier_parts(run_dir, EmbeddingsStage.name, maker)]
-        self._vectors = StoredVectors(parts, run_dir.read_table, dtype)
-        self._models = self._vectors.models()
+        stage = EmbeddingsStage.name
+        # What this very stage made of other inputs is its own, and stays so.
+        own = StoredVectors(parts_aside(run_dir, stage, maker), run_dir.read_table, dtype)
+        parts = [part for _, part in earlier_parts(run_dir, stage, maker)]
+        self._places = [(own, None), (StoredVectors(parts, run_dir.read_table, dtype), RUN)]
 
     def get(self, sha256: str) -> Vector | None:
         """Return the vector of an image, as it is stored; ``None`` if it is not there."""
-        for model in self._models:  # the same weights may have been called by other options
-            if self._vectors.has(model, sha256):
-                return self._vectors.raw(model, sha256), RUN
+        for vectors, origin in self._places:
+            for model in vectors.models:  # the same weights may have been called by other options
+                if vectors.has(model, sha256):
+                    return vectors.raw(model, sha256), origin or vectors.origin(model, sha256)
         return None
 
 

@@ -42,9 +42,16 @@ def earlier_parts(run_dir: RunDir, stage: str, maker: str) -> Iterator[tuple[Run
         maker: What each part must say that it was made by.
     """
     for folder in (run_dir, *run_dir.reused):
-        for part in [*folder.sound_parts(stage), *folder.aside(stage)]:
+        for part in folder.sound_parts(stage):
             if (folder.metadata_of(part) or {}).get(MADE_BY) == maker.encode():
                 yield folder, part
+
+
+def parts_aside(run_dir: RunDir, stage: str, maker: str) -> list[Path]:
+    """Return the parts of the same stage that were set aside as it was made of other inputs."""
+    wanted = maker.encode()
+    found = run_dir.aside(stage)
+    return [part for part in found if (run_dir.metadata_of(part) or {}).get(MADE_BY) == wanted]
 
 
 def made_by(schema: pa.Schema, maker: str) -> pa.Schema:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ class StoredVectors:
         self._parts = list(parts)
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._vectors = lru_cache(PARTS_HELD)(lambda part: read(part, ["vector"])["vector"])
+        self._origins = lru_cache(PARTS_HELD)(lambda part: read(part, ["origin"])["origin"])
         self._places: dict[tuple[str, str], tuple[int, int]] = {}
         self.errors: dict[tuple[str, str], str] = {}
         for number, part in enumerate(self._parts):
@@ -43,13 +44,23 @@ class StoredVectors:
                 else:
                     self.errors.setdefault(key, error)
 
+    @cached_property
     def models(self) -> list[str]:
-        """Return the models that have vectors here."""
+        """The models that have vectors here."""
         return sorted({model for model, _ in self._places})
 
     def has(self, model: str, sha256: str) -> bool:
         """Tell whether a vector is stored."""
         return (model, sha256) in self._places
+
+    def origin(self, model: str, sha256: str) -> str:
+        """Return the origin of a vector.
+
+        Raises:
+            KeyError: It is not stored.
+        """
+        part, row = self._places[model, sha256]
+        return str(self._origins(self._parts[part])[row].as_py())
 
     def raw(self, model: str, sha256: str) -> bytes:
         """Return a vector as it is stored.
