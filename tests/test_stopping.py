@@ -184,9 +184,8 @@ def test_it_can_be_asked_whether_one_has_come() -> None:
     code = """
     from laion_eo.stopping import is_stopping
     before = is_stopping()
-    ready()
     try:
-        time.sleep(60)
+        ready(); time.sleep(60)
     except KeyboardInterrupt:
         print(before, is_stopping(), flush=True)
         raise
