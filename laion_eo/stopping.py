@@ -63,6 +63,10 @@ class Stopping:
 
     def end(self) -> NoReturn:
         """Say how to resume, and end the process."""
+        # Another signal must not end it in the middle of the line, or before it.
+        with suppress(ValueError):  # outside the main thread
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
         self.say()
         os._exit(self.code)
 
