@@ -1,0 +1,175 @@
+"""The pools of ``quality.py``: labelled pictures that ``tiny`` never saw, in wanted shares."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from laion_eo.pools import index
+from laion_eo.registry import Registry
+
+HELD_OUT = Path(__file__).resolve().parents[1] / "training" / "held_out.csv"
+LEAST_SIDE = 128
+"""Pixels: smaller pictures are left out, as a rule of size would drop them, whatever they show."""
+LEFT_OUT = "planet"
+"""A kind of ``hardset`` that is ambiguous."""
+OTHERS = 1160
+"""Pictures of other things in each pool, of those that are not hard: with 498 satellite images,
+they are 30 %."""
+SHARES = (0.30, 0.05, 0.01)
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One picture, and what is true of it."""
+
+    file: Path
+    key: str
+    source: str
+    kind: str
+    label: str
+    is_satellite: bool
+    caption: str
+    width: int
+    height: int
+
+    @property
+    def group(self) -> str:
+        """What it is reported under: satellite images and easy others by source, or its kind."""
+        return self.source if self.is_satellite or not self.kind else self.kind
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Labelled pictures with their vectors: float16, (n, dim), of length 1."""
+
+    shown: list[Shown]
+    vectors: NDArray[np.float16]
+
+    @classmethod
+    def load(cls, folder: Path, pool: Path) -> Collection:
+        """Read an indexed folder that has ``pairs.csv``."""
+        with (folder / "pairs.csv").open(newline="", encoding="utf-8") as stream:
+            listed = {row["file"]: row for row in csv.DictReader(stream)}
+        parts = sorted((pool / "metadata").glob("*.parquet"), key=_number)
+        paths = [path for part in parts for path in pq.read_table(part)["image_path"].to_pylist()]
+        shards = sorted((pool / "img_emb").glob("*.npy"), key=_number)
+        vectors = np.concatenate([np.load(shard) for shard in shards]).astype(np.float16)
+        return cls([_shown(folder, listed[path]) for path in paths], vectors)
+
+    def some(self, places: Sequence[int]) -> Collection:
+        """Return some of the pictures."""
+        return Collection([self.shown[place] for place in places], self.vectors[list(places)])
+
+    def joined(self, other: Collection) -> Collection:
+        """Return both, this one first."""
+        vectors = np.concatenate([self.vectors, other.vectors])
+        return Collection([*self.shown, *other.shown], vectors)
+
+    @property
+    def truth(self) -> NDArray[np.bool_]:
+        """bool, (n,): the satellite images."""
+        return np.array([shown.is_satellite for shown in self.shown])
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.rpartition("_")[2])
+
+
+def _shown(folder: Path, row: Mapping[str, str]) -> Shown:
+    return Shown(
+        file=(folder / row["file"]).resolve(),
+        key=row["key"],
+        source=row["source"],
+        kind=row.get("kind", ""),
+        label=row["label"],
+        is_satellite=row["is_satellite"] == "1",
+        caption=row["caption"].strip(),
+        width=int(row["width"]),
+        height=int(row["height"]),
+    )
+
+
+def collections(shared: Path, cache: Path, registry: Registry) -> tuple[Collection, Collection]:
+    """Return all of miniweb, and all of hardset; each picture is embedded once, into the cache."""
+    found = []
+    for name in ("miniweb", "hardset"):
+        # What is there already is found complete, and costs nothing.
+        index(shared / name, cache / name, {"use": "tiny"}, registry=registry)
+        found.append(Collection.load(shared / name, cache / name))
+    return found[0], found[1]
+
+
+def unseen(miniweb: Collection, hardset: Collection) -> Collection:
+    """Return what ``tiny`` was not trained on: one picture of each group, then ``hardset``."""
+    with HELD_OUT.open(newline="", encoding="utf-8") as stream:
+        groups = {row["key"]: row["group"] for row in csv.DictReader(stream)}
+    seen, places = set[str](), list[int]()
+    for place in sorted(range(len(miniweb.shown)), key=lambda one: miniweb.shown[one].key):
+        shown = miniweb.shown[place]
+        group = groups.get(shown.key)
+        if group is not None and group not in seen and _is_large(shown):
+            seen.add(group)
+            places.append(place)
+    hard = [
+        place
+        for place, shown in enumerate(hardset.shown)
+        if shown.kind != LEFT_OUT and _is_large(shown)
+    ]
+    return miniweb.some(places).joined(hardset.some(hard))
+
+
+def _is_large(shown: Shown) -> bool:
+    return min(shown.width, shown.height) >= LEAST_SIDE
+
+
+def draw(world: Collection, share: float, hard: bool, seed: int) -> Ids:
+    """Draw a pool: places in ``world``, in a random order.
+
+    Args:
+        world: All pictures; those with a kind are of ``hardset``.
+        share: Of satellite images. There are fewer where there are not enough.
+        hard: Whether hardset is there, too: all of its other pictures, and its satellite images
+            among those that are drawn from.
+        seed: Of the draw.
+    """
+    truth = world.truth
+    is_hard = np.array([bool(shown.kind) for shown in world.shown])
+    rng = np.random.default_rng(seed)
+    others = rng.choice(np.flatnonzero(~truth & ~is_hard), OTHERS, replace=False)
+    if hard:
+        others = np.concatenate([others, np.flatnonzero(~truth & is_hard)])
+    satellites = np.flatnonzero(truth & (is_hard & hard | ~is_hard))
+    wanted = min(round(share / (1 - share) * len(others)) or 1, len(satellites))
+    chosen = rng.choice(satellites, wanted, replace=False)
+    return rng.permutation(np.concatenate([others, chosen]))
+
+
+def write_pool(world: Collection, places: Iterable[int], folder: Path) -> None:
+    """Write a pool in the layout of clip-retrieval; row ``i`` is the i-th of ``places``."""
+    some = world.some(list(places))
+    for name in ("img_emb", "metadata"):
+        (folder / name).mkdir(parents=True)
+    np.save(folder / "img_emb" / "img_emb_0.npy", some.vectors)
+    rows = {
+        "image_path": [str(shown.file) for shown in some.shown],
+        "caption": [shown.caption for shown in some.shown],
+        "url": [shown.file.as_uri() for shown in some.shown],
+    }
+    pq.write_table(pa.table(rows), folder / "metadata" / "metadata_0.parquet")
+
+
+def sha256_of(file: Path) -> str:
+    """Return the hex SHA-256 of a picture's bytes."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
