@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from laion_eo.dataset.links import check_links
     from laion_eo.dataset.loading import load_dataset
     from laion_eo.dataset.pull import pull
+    from laion_eo.evaluation import evaluate, plan_labels
     from laion_eo.integrity.explain import explain
     from laion_eo.integrity.export import export
     from laion_eo.integrity.release import release
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "check_links": "laion_eo.dataset.links",
+    "evaluate": "laion_eo.evaluation",
     "explain": "laion_eo.integrity.explain",
     "export": "laion_eo.integrity.export",
     "index": "laion_eo.pools",
     "load_dataset": "laion_eo.dataset.loading",
     "plan": "laion_eo.pipeline",
+    "plan_labels": "laion_eo.evaluation",
     "pull": "laion_eo.dataset.pull",
     "release": "laion_eo.integrity.release",
     "run": "laion_eo.pipeline",
@@ -37,11 +40,13 @@ _LAZY = {
 __all__ = [
     "__version__",
     "check_links",
+    "evaluate",
     "explain",
     "export",
     "index",
     "load_dataset",
     "plan",
+    "plan_labels",
     "pull",
     "release",
     "run",

@@ -89,10 +89,13 @@ def laion_eo_filters() -> Sequence[type[Filter]]:
     from laion_eo.builtin.filters.allow_list import AllowListFilter
     from laion_eo.builtin.filters.column import ColumnFilter
     from laion_eo.builtin.filters.duplicates import Duplicates
+    from laion_eo.builtin.filters.labels import LabelsFilter
     from laion_eo.builtin.filters.min_size import MinSize
     from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
 
-    return [MinSize, SimilarityThreshold, ColumnFilter, Duplicates, AllowListFilter]
+    return [
+        MinSize, SimilarityThreshold, ColumnFilter, LabelsFilter, Duplicates, AllowListFilter
+    ]  # fmt: skip
 
 
 @hookimpl

@@ -27,6 +27,7 @@ COMMANDS = {
     "index": "Embed images into a pool that runs can search.",
     "verify": "Check that a run, a dataset or a pool is what its records say, byte by byte.",
     "explain": "Say, stage by stage, why one image is in or out of a run's dataset.",
+    "evaluate": "Say how right and how complete a run's dataset is; plan what to label.",
     "export": "Export a run with its provenance, as an RO-Crate.",
     "release": "Release a run's dataset to the Hugging Face Hub.",
     "pull": "Fetch a release, so that load_dataset finds it by its bare name.",

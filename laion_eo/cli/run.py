@@ -25,12 +25,20 @@ from laion_eo.cli.options import out_option, run_directory, set_option
     type=click.Path(path_type=Path, file_okay=False),
     help="Take over the embeddings of another run directory for the same images. Can be repeated.",
 )
+@click.option(
+    "--labels",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Let what a labels.csv teaches take the place of the fitted thresholds; see `laion-eo "
+    "evaluate --plan`.",
+)
 def command(
     run_file: Path,
     out: Path | None,
     overrides: tuple[str, ...],
     verify: bool,
     reuse: tuple[Path, ...],
+    labels: Path | None,
 ) -> None:
     """Run, or resume, the extraction that RUN_FILE describes.
 
@@ -56,6 +64,7 @@ def command(
     def work() -> RunResult:
         with reporting(registry):
             folder = run_directory(run_file, out)
-            return run(run_file, folder, overrides, registry, verify=verify, reuse=reuse)
+            options = {"verify": verify, "reuse": reuse, "labels": labels}
+            return run(run_file, folder, overrides, registry, **options)
 
     print_run(with_contact(work), output_console())

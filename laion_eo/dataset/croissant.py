@@ -6,14 +6,23 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from pydantic.alias_generators import to_camel
 
 from laion_eo.dataset.features import dtype
+from laion_eo.dataset.receipt import said_in_card
 from laion_eo.fingerprint import file_sha256
 from laion_eo.hub.cards import split_card
 from laion_eo.schema import PUBLISHED_COLUMNS
 
+_LIMITATIONS = "rai:dataLimitations"
 VERSION = "http://mlcommons.org/croissant/1.0"
 _TYPES = {
     "int64": "sc:Integer", "int32": "sc:Integer", "float64": "sc:Float", "string": "sc:Text"
@@ -119,7 +128,11 @@ class FileObject(_Node):
 
 
 class Croissant(_Node):
-    """The metadata of one configuration of a dataset."""
+    """The metadata of one configuration of a dataset.
+
+    Attributes:
+        data_limitations: What the receipt on the card says; left out of the file without one.
+    """
 
     context: dict[str, JsonValue] = _CONTEXT
     type: str = "sc:Dataset"
@@ -131,6 +144,13 @@ class Croissant(_Node):
     version: str = "1.0.0"
     distribution: list[FileObject]
     record_set: list[RecordSet]
+    data_limitations: str | None = Field(default=None, alias=_LIMITATIONS)
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, dump: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        found: dict[str, JsonValue] = dump(self)
+        names = (_LIMITATIONS, "data_limitations")
+        return {key: value for key, value in found.items() if key not in names or value is not None}
 
 
 def croissant(config: str, files: Sequence[Path], card: str) -> Croissant:
@@ -145,7 +165,7 @@ def croissant(config: str, files: Sequence[Path], card: str) -> Croissant:
     Raises:
         ConfigError: The head of the card is not valid.
     """
-    head, _ = split_card(card)
+    head, body = split_card(card)
     return Croissant(
         name=f"{head.pretty_name} {config}",
         description="Links to images found on the web with an anchor dataset, their captions "
@@ -155,6 +175,7 @@ def croissant(config: str, files: Sequence[Path], card: str) -> Croissant:
         "Using Anchor Datasets for Satellite Image Extraction, arXiv:2309.15535, 2023",
         distribution=[_file_object(path) for path in files],
         record_set=[_record_set(path, len(files)) for path in files],
+        data_limitations=said_in_card(body),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -15,7 +16,21 @@ class Filter(Component):
     """Judges rows by stored columns alone, so that thresholds change without computing again.
 
     A run's filters work in the order of the run file; each sees the rows that those before it kept.
+
+    Attributes:
+        judges_alone: Whether a row's verdict needs that row alone, once the filter is fitted. Not
+            for one that drops a row for the sake of others, such as the copies of an image.
+        gives_way_to_labels: Whether it decides by fitted scores what is of the domain, so that
+            ``laion-eo run --labels`` puts the filter ``labels`` in its place; see
+            :meth:`is_frozen`.
     """
+
+    judges_alone: ClassVar[bool] = True
+    gives_way_to_labels: ClassVar[bool] = False
+
+    def is_frozen(self) -> bool:
+        """Return whether the options fix all that it would fit: then labels do not replace it."""
+        return False
 
     def needs(self) -> tuple[str, ...]:
         """Return the columns that it reads; the options may decide.

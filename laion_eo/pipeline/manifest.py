@@ -175,7 +175,7 @@ class Seal(Model):
     """What vouches for the files of a run that no step leaves.
 
     Attributes:
-        files: ``manifest.json``, ``run.toml`` and the history.
+        files: ``manifest.json``, ``run.toml``, the history, and the receipt if there is one.
     """
 
     files: tuple[FileRecord, ...]

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from laion_eo.dataset.receipt import RECEIPT
 from laion_eo.errors import ConfigError, RunError
 from laion_eo.file_record import FileRecord, digest_of, fault_of, record_file
 from laion_eo.files import (
@@ -126,7 +127,7 @@ class RunDir:
 
     def seal(self) -> None:
         """Vouch for the run's own files, which are written last."""
-        paths = [self.path / MANIFEST, self.path / RUN_FILE, self.history]
+        paths = [self.path / MANIFEST, self.path / RUN_FILE, self.history, self.path / RECEIPT]
         files = [record_file(self.path, path) for path in paths if path.is_file()]
         self.records.save_seal(Seal(files=tuple(files)))
 

@@ -25,6 +25,7 @@ from laion_eo.file_record import FileRecord
 from laion_eo.fingerprint import fingerprint
 from laion_eo.pipeline.checks import check_allow_list, check_chain, check_engine
 from laion_eo.pipeline.emptiness import check_found
+from laion_eo.pipeline.labelling import with_labels
 from laion_eo.pipeline.manifest import MANIFEST, Manifest, StageRecord, to_json
 from laion_eo.pipeline.provenance import RunSession, tell_other_versions
 from laion_eo.pipeline.records import SEAL, Work
@@ -80,6 +81,7 @@ class Runner:
         registry: Where components are found; the installed plugins by default.
         verify: Hash all of what is taken over, however large.
         reuse: Other run directories, whose embeddings are taken over for the same images.
+        labels: A ``labels.csv``; what it teaches takes the place of fitted thresholds.
 
     Raises:
         ConfigError: Anything in the run file is wrong; nothing has been touched then.
@@ -94,6 +96,7 @@ class Runner:
         *,
         verify: bool = False,
         reuse: Sequence[Path] = (),
+        labels: Path | None = None,
     ) -> None:
         self.registry = registry or Registry.discover()
         for other in reuse:
@@ -104,6 +107,8 @@ class Runner:
         run_file = RunFile.load(source, overrides)
         seed, purpose = run_file.config.seed, run_file.config.dataset.purpose
         context = Context(out, seed, self._progress, purpose)
+        if labels is not None:
+            run_file = with_labels(run_file, labels, self.registry, context)
         self.workbench = Workbench(run_file, self.registry, context)
         with naming_culprits(self.registry):
             check_chain(self.workbench)
@@ -360,6 +365,7 @@ def run(
     *,
     verify: bool = False,
     reuse: Sequence[str | Path] = (),
+    labels: str | Path | None = None,
 ) -> RunResult:
     """Run, or resume, an extraction: the Python face of ``laion-eo run``.
 
@@ -371,6 +377,7 @@ def run(
         verify: Hash all of what an earlier run left, however large, instead of samples of what is
             large.
         reuse: Other run directories, whose embeddings are taken over for the same images.
+        labels: A ``labels.csv``: the filter ``labels`` takes the place of fitted thresholds.
 
     Raises:
         ConfigError: The run file is wrong.
@@ -379,4 +386,8 @@ def run(
     """
     source = Path(source) if isinstance(source, str) else source
     others = [Path(other) for other in reuse]
-    return Runner(source, Path(out), overrides, registry, verify=verify, reuse=others).run()
+    taught = None if labels is None else Path(labels)
+    runner = Runner(
+        source, Path(out), overrides, registry, verify=verify, reuse=others, labels=taught
+    )
+    return runner.run()

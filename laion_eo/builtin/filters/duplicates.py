@@ -36,6 +36,7 @@ class Duplicates(Filter):
     """
 
     name = "duplicates"
+    judges_alone = False
     summary = "keeps the best copy per URL, content, perceptual hash or embedding"
 
     class Config(ComponentConfig):

@@ -20,6 +20,7 @@ class SimilarityThreshold(Filter):
     """
 
     name = "similarity-threshold"
+    gives_way_to_labels = True
     summary = "drops images too unlike the anchor or the prompt"
 
     class Config(ComponentConfig):
@@ -41,6 +42,10 @@ class SimilarityThreshold(Filter):
     def _frozen(self) -> dict[str, float | None]:
         """The columns, with the thresholds that are given."""
         return {"image_similarity": self.config.image, "text_similarity": self.config.text}
+
+    def is_frozen(self) -> bool:
+        """Return whether both thresholds are given."""
+        return None not in self._frozen.values()
 
     def needs(self) -> tuple[str, ...]:
         """Return the similarities."""

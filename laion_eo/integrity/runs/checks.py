@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from laion_eo.builtin.filters.duplicates import GROUPS
+from laion_eo.dataset.receipt import RECEIPT
 from laion_eo.files import WORKING
 from laion_eo.fingerprint import file_sha256
 from laion_eo.hub.history import RELEASES
@@ -59,7 +60,7 @@ SCHEMAS = {
 }
 _OPEN = (SCORES_FIXED, FITTED_FIXED, ANCHOR_SCORES_FIXED)
 """Those that the columns of scorers follow."""
-_OWN_FILES = (MANIFEST, RUN_FILE, ".lock", TRACEBACK, GROUPS, RELEASES)
+_OWN_FILES = (MANIFEST, RUN_FILE, ".lock", TRACEBACK, GROUPS, RELEASES, RECEIPT, "labels.csv")
 _IN_WORK = re.compile(r"downloads/journal-[0-9a-f]{16}\.jsonl|neighbors/\.shards/.+\.npz")
 """What stages keep until they are complete, and check themselves."""
 _IMAGE = re.compile(r"([0-9a-f]{64})\.[a-z0-9]+")

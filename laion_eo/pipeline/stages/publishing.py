@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -10,13 +11,19 @@ from pydantic import JsonValue
 
 from laion_eo.component import Component
 from laion_eo.dataset.card import render_card
+from laion_eo.dataset.receipt import RECEIPT, Receipt, receipt_section
 from laion_eo.dataset.tree import write_tree
-from laion_eo.file_record import FileRecord
+from laion_eo.file_record import FileRecord, digest_of
+from laion_eo.fingerprint import file_sha256
 from laion_eo.kinds import Publisher, Release
 from laion_eo.kinds.contract import check_revision
+from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.stages.assemble import with_scores
 from laion_eo.pipeline.stages.base import Step
+from laion_eo.registry import Registry
 from laion_eo.schema import PUBLISHED
+
+logger = logging.getLogger("laion_eo")
 
 
 class Publishing(Step):
@@ -38,14 +45,16 @@ class Publishing(Step):
         return [self.workbench.one(Publisher)]
 
     def identity(self) -> JsonValue:
-        """Return the publisher's identity, and the run file: the card shows it."""
-        return [super().identity(), self.workbench.run_file.data]
+        """Return the publisher's identity, and what the card shows: run file and receipt."""
+        path = self.run_dir.path / RECEIPT
+        receipt = [file_sha256(path)] if path.is_file() else []
+        return [super().identity(), self.workbench.run_file.data, *receipt]
 
     def publish(self) -> dict[str, int]:
         """Write and publish the dataset; return its number of rows."""
         options = self.workbench.config.dataset
         manifest = self.workbench.manifest(self.run_dir.all_records(self.needs)).dump()
-        sections = self.workbench.registry.manager.hook.laion_eo_card_sections(manifest=manifest)
+        sections = card_sections(self.workbench.registry, self.run_dir, manifest)
         table = published_rows(with_scores(self.run_dir), self.run_dir.read("verdicts"))
         card = partial(render_card, options, table, manifest, sections)
         files = write_tree(self.run_dir.dataset, options.config, table, card)
@@ -60,6 +69,32 @@ class Publishing(Step):
         """Return the publisher's facts, and the revision that it gave."""
         name = self.workbench.one(Publisher).name
         return {name: {**super().facts().get(name, {}), "revision": self._revision}}
+
+
+def card_sections(
+    registry: Registry, run_dir: RunDir, manifest: Mapping[str, JsonValue]
+) -> list[str]:
+    """Return the further sections of the card: the receipt, and those of plugins.
+
+    Args:
+        registry: Knows the plugins.
+        run_dir: Where a receipt may be; one of other verdicts is left out, and a line says so.
+        manifest: The run's, up to the verdicts.
+
+    Raises:
+        DataError: The receipt is damaged.
+    """
+    sections: list[str] = registry.manager.hook.laion_eo_card_sections(manifest=manifest)
+    receipt, record = Receipt.load(run_dir.path), run_dir.record("verdicts")
+    if receipt is None or record is None:
+        return sections
+    if receipt.verdicts != digest_of(record.files):
+        logger.warning(
+            "%s is of other verdicts, and is left out of the card: run `laion-eo evaluate` again",
+            run_dir.path / RECEIPT,
+        )
+        return sections
+    return [receipt_section(receipt), *sections]
 
 
 def published_rows(scored: pa.Table, verdicts: pa.Table) -> pa.Table:

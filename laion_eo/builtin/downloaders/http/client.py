@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import TypeVar
+from weakref import WeakSet
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from laion_eo.builtin.downloaders.http.addresses import PublicResolver, check_url
@@ -98,13 +101,7 @@ class Client:
         self.rate_limits = rate_limits
         self._policy = RetryPolicy(options.retries + 1, FIRST_WAIT, options.max_wait, jitter=0.5)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,  # rate_limits has one; a second here could only deadlock with it
-                resolver=resolver or PublicResolver(_reachable(options, crawler)),
-                ttl_dns_cache=DNS_TTL,
-                keepalive_timeout=KEEP_ALIVE,
-                ssl=_trust(options),
-            ),
+            connector=_Connector(options, resolver or PublicResolver(_reachable(options, crawler))),
             # The module `body` unpacks, and bounds what comes out.
             auto_decompress=False,
             headers={
@@ -210,6 +207,42 @@ class Client:
             raise RefusedError(DownloadStatus.BAD_ANSWER, _name(error), code) from None
         except (aiohttp.ClientError, OSError) as error:
             raise _broken(error, code) from None
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connections of one run; none is open once it is closed.
+
+    aiohttp forgets a TLS connection when it begins to close it, and the event loop keeps the socket
+    until the server says goodbye too, for up to 30 s: where the loop ends first, it stays open.
+
+    Args:
+        options: The run's options.
+        resolver: Who turns names into addresses.
+    """
+
+    def __init__(self, options: HttpOptions, resolver: PublicResolver) -> None:
+        super().__init__(
+            limit=0,  # rate_limits has one; a second here could only deadlock with it
+            resolver=resolver,
+            ttl_dns_cache=DNS_TTL,
+            keepalive_timeout=KEEP_ALIVE,
+            ssl=_trust(options),
+        )
+        self._made = WeakSet[asyncio.Transport]()
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        if connection.transport is not None:
+            self._made.add(connection.transport)
+        return connection
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        for transport in list(self._made):
+            transport.abort()
+        await super().close(abort_ssl=abort_ssl)
+        await asyncio.sleep(0)  # the loop closes their sockets in its next turn
 
 
 def _broken(error: Exception, code: int | None) -> RefusedError:

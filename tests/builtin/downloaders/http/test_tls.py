@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,8 +44,11 @@ def secure(authority: trustme.CA) -> Iterator[int]:
         yield port
 
 
-def download(url: str, ca_file: Path | None, *hosts: str) -> Download:
-    config = HttpDownloader.Config(allow_hosts=hosts, ca_file=ca_file, delay=0.0, retries=0)
+def download(url: str, ca_file: Path | None, *hosts: str, polite: bool = True) -> Download:
+    config = HttpDownloader.Config(
+        allow_hosts=hosts, ca_file=ca_file, delay=0.0, retries=0,
+        robots_txt=polite, tdm_reservation=polite,
+    )  # fmt: skip
     [got] = HttpDownloader(config, Context()).download([url])
     return got
 
@@ -67,6 +73,38 @@ def test_a_certificate_for_another_name_is_a_tls_error(
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     got = download(f"https://localhost:{secure}/a.jpg", tmp_path / "ca.pem", "localhost")
     assert got.status is DownloadStatus.TLS_ERROR
+
+
+def test_a_server_that_says_no_goodbye_keeps_no_connection_open(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+
+    def answer(server: socket.socket) -> socket.socket:
+        """Answer one request, and return the wire, at whose other end nobody has said goodbye."""
+        with context.wrap_socket(server.accept()[0], server_side=True) as secured:
+            asked = b""
+            while not asked.endswith(b"\r\n\r\n") and (data := secured.recv(65536)):
+                asked += data
+            secured.sendall(head + BODY)
+            return socket.socket(fileno=secured.detach())
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        server.settimeout(60)
+        answered = pool.submit(answer, server)
+        port = server.getsockname()[1]
+        got = download(
+            f"https://127.0.0.1:{port}/a.jpg", tmp_path / "ca.pem", "127.0.0.1", polite=False
+        )
+        with answered.result() as wire:
+            wire.settimeout(60)
+            with suppress(ConnectionResetError):
+                while wire.recv(65536):  # ends once the other end is closed
+                    pass
+    assert got.status is DownloadStatus.OK, got.reason
 
 
 @pytest.mark.parametrize("text", [None, "no certificate"])
