@@ -36,11 +36,12 @@ from quality_domains import try_domains
 from quality_figures import Case, Outcome, Weights
 from quality_labels import teach
 from quality_page import Results, write_page
-from quality_pools import SHARES, Collection, collections, draw, unseen, write_pool
+from quality_pools import SHARES, Collection, draw, embed, load, unseen, write_pool
 from quality_recipes import OURS, PAPER, Recipe, anchors_of, recipes
 from quality_runs import Known, Trial, choose_anchors, compare, embed_anchors, registry
 
 ANCHORS = (None, 50, 20)
+ANCHORS_FILE = "anchors.parquet"
 WORKERS = 2
 Task = tuple[bool, float, int | None, int]
 
@@ -56,14 +57,10 @@ class World:
 
     @classmethod
     def load(cls, shared: Path, cache: Path) -> World:
-        """Read the pictures; what is not in the cache is embedded first."""
-        miniweb, hardset = collections(shared, cache, registry())
-        pictures = unseen(miniweb, hardset)
-        file = cache / "anchors.parquet"
-        if not file.exists():
-            run_file = recipes(pictures)[0].run_file(cache / "miniweb", anchors_of(shared))
-            pq.write_table(embed_anchors(run_file, cache / "none"), file)
-        return cls(pictures, Known.of(pictures), pq.read_table(file), recipes(pictures))
+        """Read what :func:`prepare` has left."""
+        pictures = unseen(*load(shared, cache))
+        anchors = pq.read_table(cache / ANCHORS_FILE)
+        return cls(pictures, Known.of(pictures), anchors, recipes(pictures))
 
     def trials(self, task: Task, folder: Path) -> Iterator[Outcome]:
         """Yield what each recipe does with one pool."""
@@ -97,11 +94,20 @@ class World:
         return Outcome(case, places, found, kept, labelled, scores)
 
 
+def prepare(shared: Path, cache: Path) -> None:
+    """Embed the pictures and the anchors, unless they are in the cache."""
+    embed(shared, cache, registry())
+    if not (cache / ANCHORS_FILE).exists():
+        paper = recipes(load(shared, cache)[0])[0]
+        table = embed_anchors(paper.run_file(cache / "miniweb", anchors_of(shared)), cache / "none")
+        pq.write_table(table, cache / ANCHORS_FILE)
+
+
 _world: World
 
 
 def _start(shared: Path, cache: Path) -> None:
-    global _world  # noqa: PLW0603 - one for each worker
+    global _world
     _quiet()
     _world = World.load(shared, cache)
 
@@ -168,6 +174,7 @@ def main() -> None:
     _quiet()
     started = time.monotonic()
     shared, cache = arguments.shared.resolve(), arguments.cache.resolve()
+    prepare(shared, cache)
     world = World.load(shared, cache)
     print(f"{len(world.pictures.shown)} pictures, {world.anchors.num_rows} anchors", flush=True)
     checks = Path(tempfile.mkdtemp())

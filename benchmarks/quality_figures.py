@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from quality_pools import Collection, Ids
+from quality_pools import Collection, Ids, Mask
 
 SAMPLES = 400
 CONFIDENCE = 0.9
 
-Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 
@@ -57,7 +56,7 @@ class Figure:
 
     def __str__(self) -> str:
         if np.isnan(self.value):
-            return "–"
+            return ""
         return f"{_short(self.value)} [{_short(self.low)}, {_short(self.high)}]"
 
 

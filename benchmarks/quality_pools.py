@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,11 @@ LEFT_OUT = "planet"
 OTHERS = 1160
 """Pictures of other things in each pool, of those that are not hard: with 498 satellite images,
 they are 30 %."""
+SETS = ("miniweb", "hardset")
 SHARES = (0.30, 0.05, 0.01)
 
 Ids = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Collection:
         return Collection([*self.shown, *other.shown], vectors)
 
     @property
-    def truth(self) -> NDArray[np.bool_]:
+    def truth(self) -> Mask:
         """bool, (n,): the satellite images."""
         return np.array([shown.is_satellite for shown in self.shown])
 
@@ -100,14 +103,17 @@ def _shown(folder: Path, row: Mapping[str, str]) -> Shown:
     )
 
 
-def collections(shared: Path, cache: Path, registry: Registry) -> tuple[Collection, Collection]:
-    """Return all of miniweb, and all of hardset; each picture is embedded once, into the cache."""
-    found = []
-    for name in ("miniweb", "hardset"):
+def embed(shared: Path, cache: Path, registry: Registry) -> None:
+    """Embed each picture of miniweb and hardset once, into the cache."""
+    for name in SETS:
         # What is there already is found complete, and costs nothing.
         index(shared / name, cache / name, {"use": "tiny"}, registry=registry)
-        found.append(Collection.load(shared / name, cache / name))
-    return found[0], found[1]
+
+
+def load(shared: Path, cache: Path) -> tuple[Collection, Collection]:
+    """Return all of miniweb, and all of hardset, which are embedded."""
+    miniweb, hardset = (Collection.load(shared / name, cache / name) for name in SETS)
+    return miniweb, hardset
 
 
 def unseen(miniweb: Collection, hardset: Collection) -> Collection:
@@ -150,7 +156,7 @@ def draw(world: Collection, share: float, hard: bool, seed: int) -> Ids:
     if hard:
         others = np.concatenate([others, np.flatnonzero(~truth & is_hard)])
     satellites = np.flatnonzero(truth & (is_hard & hard | ~is_hard))
-    wanted = min(round(share / (1 - share) * len(others)) or 1, len(satellites))
+    wanted = min(math.ceil(share / (1 - share) * len(others)), len(satellites))
     chosen = rng.choice(satellites, wanted, replace=False)
     return rng.permutation(np.concatenate([others, chosen]))
 

@@ -7,10 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import quality_components
+from quality_pools import Collection
+
 from laion_eo.config import RunFile
+from laion_eo.kinds import Embedder
+from laion_eo.registry import Registry
 from laion_eo.types import JSON
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+PAPER, OURS = "the paper's", "ours"
+BUDGETS = (20, 40, 60)
+KEYWORD_NOTE = (
+    "all pictures whose caption has a word such as *satellite*, *aerial* or *from space*, "
+    "without a search; then a zero-shot classifier."
+)
+MOST = 10_000
+"""Neighbours where every row of a pool may be one."""
 PROMPT = "a satellite image"
 COMMON = (
     'embedder={use="tiny-once"}',
@@ -64,11 +78,11 @@ def anchors_of(shared: Path, manifest: Path | None = None) -> list[str]:
 
 
 def _plain(
-    scorers: list[JSON], filters: list[JSON], retriever: JSON = "exact-scan"
+    scorers: list[JSON], filters: list[JSON], retriever: str = "exact-scan", k: int = 100
 ) -> dict[str, JSON]:
     return {
         "anchors": {"use": "images", "root": "."},
-        "retriever": {"use": retriever, "pool": ".", "k": 100},
+        "retriever": {"use": retriever, "pool": ".", "k": k},
         "scorers": scorers,
         "filters": filters,
         "dataset": {"config": "quality"},
@@ -85,32 +99,36 @@ _ABOVE: JSON = {
 }
 
 
-def recipes() -> list[Recipe]:
-    """Return all recipes, the paper's first."""
+def recipes(world: Collection) -> list[Recipe]:
+    """Return all recipes, the paper's first.
+
+    Args:
+        world: The pictures, which say what a usual cosine of a caption is.
+    """
+    sigma: JSON = {"use": "similarity-threshold", "sigma": 1.5, "image": -1.0}
+    classifier: JSON = {"use": "column", "column": "above", "min": 0.0}
+    captions: JSON = {"use": "column", "column": "caption_similarity", "min": usual_cosine(world)}
+    said: JSON = {"use": "caption-similarity"}
+    ours = EXAMPLES / "satellite.toml"
     return [
-        Recipe("the paper's", EXAMPLES / "ver-0.toml", "image_similarity", SMALL),
+        Recipe(PAPER, EXAMPLES / "ver-0.toml", "image_similarity", SMALL),
+        Recipe(OURS, ours, "combined", SMALL, labels=BUDGETS),
+        Recipe("text only, sigma", _plain([_IMAGE, _TEXT], [sigma]), "text_similarity"),
         Recipe(
-            "text only, mean − 1.5 sd",
-            _plain(
-                [_IMAGE, _TEXT], [{"use": "similarity-threshold", "sigma": 1.5, "image": -1.0}]
-            ),
-            "text_similarity",
-        ),
-        Recipe(
-            "RS5M-like: keywords, then a classifier",
-            _plain(
-                [_IMAGE, _ABOVE],
-                [{"use": "column", "column": "above", "min": 0.0}],
-                "caption-keywords",
-            ),
+            "RS5M-like",
+            _plain([_ABOVE], [classifier], "caption-keywords", MOST),
             "above",
-            ("retriever.k=10000",),
             reads_captions=True,
         ),
-        Recipe(
-            "CLIP score, the better half",
-            _plain([_IMAGE, {"use": "caption-similarity"}], []),
-            "caption_similarity",
-            reads_captions=True,
-        ),
+        Recipe("CLIP score", _plain([said], [captions]), "caption_similarity", reads_captions=True),
     ]
+
+
+def usual_cosine(world: Collection) -> float:
+    """Return the median cosine of an image to its caption, over those of miniweb that have one."""
+    said = [place for place, shown in enumerate(world.shown) if shown.caption and not shown.kind]
+    model = Registry.discover([quality_components]).build(Embedder, {"use": "tiny-once"}, "quality")
+    model.setup()
+    texts = model.embed_texts([world.shown[place].caption for place in said])
+    images = world.vectors[said].astype(np.float32)
+    return float(np.median(np.einsum("nd,nd->n", images, texts)))

@@ -28,8 +28,8 @@ from laion_eo.pipeline.checks import check_chain
 from laion_eo.pipeline.manifest import StageRecord
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.stages import (
-    AnchorScores,
     Anchors,
+    AnchorScores,
     Candidates,
     FittedScores,
     Languages,
@@ -156,23 +156,24 @@ class Trial:
         folder: Path,
         components: Registry,
     ) -> None:
-        self._folder, self._components = folder, components
-        self._memory = Memory(folder)
-        self._memory.tables["anchors"] = anchors
+        self._folder, self.components = folder, components
+        self.memory = Memory(folder)
+        self.memory.tables["anchors"] = anchors
         bench = self._bench(run_file)
+        self.manifest = bench.manifest({})
         for stage in (NeighborsStage, Candidates):
-            self._make(stage(bench, self._memory))
+            self._make(stage(bench, self.memory))
         found = places[self.ids]
-        self._memory.tables["downloads"] = known.downloads.take(pa.array(found))
+        self.memory.tables["downloads"] = known.downloads.take(pa.array(found))
         model = key_of(bench.one(Embedder))
-        self._memory.tables["embeddings"] = known.embeddings(model, found)
+        self.memory.tables["embeddings"] = known.embeddings(model, found)
         for scoring in (Scores, FittedScores, AnchorScores, Languages):
-            self._make(scoring(bench, self._memory))
+            self._make(scoring(bench, self.memory))
         self._judge(bench)
 
     def _bench(self, run_file: RunFile) -> Workbench:
         context = Context(self._folder, run_file.config.seed)
-        bench = Workbench(run_file, self._components, context)
+        bench = Workbench(run_file, self.components, context)
         check_chain(bench)
         return bench
 
@@ -181,10 +182,10 @@ class Trial:
             table = stage.make()
         else:
             table = pa.concat_tables([stage.process(shard) for shard in stage.shards()])
-        self._memory.tables[stage.name] = table
+        self.memory.tables[stage.name] = table
 
     def _judge(self, bench: Workbench) -> None:
-        stage = Verdicts(bench, self._memory)
+        stage = Verdicts(bench, self.memory)
         self._make(stage)
         self.facts = stage.facts()
         bench.close()
@@ -196,7 +197,7 @@ class Trial:
     @property
     def ids(self) -> Ids:
         """int64, (n,): the candidates, as rows of the pool."""
-        return np.asarray(self._memory.tables["candidates"]["id"].to_numpy())
+        return np.asarray(self.memory.tables["candidates"]["id"].to_numpy())
 
     @property
     def kept(self) -> NDArray[np.bool_]:
@@ -206,11 +207,11 @@ class Trial:
     @property
     def verdicts(self) -> pa.Table:
         """The table of the stage ``verdicts``."""
-        return self._memory.tables["verdicts"]
+        return self.memory.tables["verdicts"]
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Return a score of the candidates, float64, (n,)."""
-        tables = (self._memory.tables[stage] for stage in ("scores", "fitted_scores"))
+        tables = (self.memory.tables[stage] for stage in ("scores", "fitted_scores"))
         table = next(table for table in tables if name in table.column_names)
         return np.asarray(table[name].to_numpy(), dtype=np.float64)
 
