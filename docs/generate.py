@@ -1,4 +1,4 @@
-"""Writes the reference pages, the pictures and the manifest's schema from the code.
+"""Writes the reference pages, pictures, the manifest's schema and examples from the code.
 
 ``python docs/generate.py`` writes them.
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 import draw
+from example_domains import DOMAINS, example
 from kind_pages import (
     every_suite,
     kind_page,
@@ -140,6 +141,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "images/data.svg": draw.data,
     "images/layers.svg": draw.layers,
     "manifest.schema.json": manifest_schema,
+    **{f"../examples/{name}.toml": partial(example, name) for name in DOMAINS},
 }
 
 

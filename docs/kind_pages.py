@@ -42,6 +42,7 @@ ROWS = {"scorer": DOWNLOADED, "filter": SCORED}
 MEANINGS = {column.name: (column.unit, column.meaning) for column in PUBLISHED_COLUMNS} | {
     "view": ("index", "the augmenter's view of the anchor; 0 without one"),
     "found_by": ("anchors", "how many anchors found the row"),
+    "pool_sha256": ("", "of the image that the pool's vector was made from, if the pool says it"),
     "status": ("", "how the download ended: `ok` or `animated` in these rows"),
     "status_reason": ("", "why, where it did not end well"),
     "http_code": ("", "the last answer's status code"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from laion_eo.integrity.verify import verify
     from laion_eo.pipeline import plan, run
     from laion_eo.pools import index
+    from laion_eo.scaffold.domain import init
 
 _LAZY = {
     "check_links": "laion_eo.dataset.links",
@@ -29,6 +30,7 @@ _LAZY = {
     "explain": "laion_eo.integrity.explain",
     "export": "laion_eo.integrity.export",
     "index": "laion_eo.pools",
+    "init": "laion_eo.scaffold.domain",
     "load_dataset": "laion_eo.dataset.loading",
     "plan": "laion_eo.pipeline",
     "plan_labels": "laion_eo.evaluation",
@@ -44,6 +46,7 @@ __all__ = [
     "explain",
     "export",
     "index",
+    "init",
     "load_dataset",
     "plan",
     "plan_labels",

@@ -129,19 +129,26 @@ class Choice(BaseModel):
         return dict(self.model_extra or {})
 
 
+NO_LICENSE = "unknown"
+"""The Hub's word for a licence that nobody chose yet; such a dataset is not released."""
+
+
 class DatasetOptions(Model):
-    """Name, licence and contact of the published dataset.
+    """Name, licence, keywords and contact of the published dataset.
 
     Attributes:
         config: Name of the datasets configuration, such as ``ver-1``.
         pretty_name: Title on the card.
-        license: Licence of the metadata (the linked images keep their own).
+        license: Licence of the metadata (the linked images keep their own), by the Hub's name of
+            it. ``unknown`` stands for one that is not chosen yet: a release is refused.
+        tags: Keywords by which the Hub finds the dataset; ``laion-eo`` is always one more.
         contact: Where to ask for the removal of an entry: an e-mail address or a URL.
     """
 
     config: str = Field(default="ver-0", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     pretty_name: str = Field(default="LAION-EO", min_length=1)
     license: str = Field(default="cc-by-4.0", min_length=1)
+    tags: tuple[Annotated[str, Field(pattern=r"^[\w:.-]{1,100}$")], ...] = ()
     contact: str = ""
 
     @property

@@ -46,6 +46,8 @@ def test_options_stay_with_their_component() -> None:
         (MINIMAL | {"seed": "seven"}, r"'seed': .*integer.*got 'seven'"),
         (MINIMAL | {"dataset": {"config": "../up"}}, r"'dataset.config'"),
         (MINIMAL | {"dataset": {"license": ""}}, r"'dataset.license': .*at least 1 character"),
+        (MINIMAL | {"dataset": {"tags": ["two words"]}}, r"'dataset.tags.0': .*'two words'"),
+        (MINIMAL | {"dataset": {"tags": "dogs"}}, r"'dataset.tags': a list was expected"),
         (MINIMAL | {"engine": {"use": "spark"}}, r"'engine.use'.*'spark'"),
         (MINIMAL | {"retriever": "faiss"}, r"'retriever': a table was expected\.$"),
         (MINIMAL | {"filters": {"use": "min-size"}}, r"'filters': a list was expected\.$"),

@@ -28,6 +28,7 @@ HOOKS = {
 PAGES = (
     *("hooks.md", "commands.md", "columns.md", "components.md", "plugins/README.md"),
     *("images/data.svg", "images/layers.svg", "manifest.schema.json"),
+    *(f"../examples/{name}.toml" for name in ("clip-art", "dogs", "parking", "rivers")),
 )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.workbench import Workbench
 from laion_eo.pools import index
 from laion_eo.registry import Registry
+from laion_eo.scaffold.domain import init
+from laion_eo.scaffold.recipe import RECIPES
 from laion_eo.serving import serve_folder
-from laion_eo.testing.web import write_web
+from laion_eo.testing.web import GREEN, picture, write_web
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -39,6 +42,40 @@ def test_the_papers_two_runs(name: str, k: int, image: float | None, text: float
     (threshold,) = (f for f in chosen.all(Filter) if isinstance(f, SimilarityThreshold))
     assert (threshold.config.image, threshold.config.text) == (image, text)
     assert threshold.config.sigma == 1.5
+
+
+@pytest.mark.parametrize("name", ["dogs", "clip-art", "rivers", "parking"])
+def test_other_domains_have_the_recipe(name: str) -> None:
+    text = (EXAMPLES / f"{name}.toml").read_text("utf-8")
+    said = tomllib.loads(text)
+    recipe = RECIPES[said["anchors"]["use"]]
+    prompts = [scorer["prompt"] for scorer in said["scorers"] if "prompt" in scorer]
+    assert len(set(prompts)) == 1
+    assert recipe.scorers.replace("{prompt}", f'"{prompts[0]}"') in text
+    assert f"\n\n{recipe.filters}\n" in text
+    assert said["retriever"]["k"] == recipe.k
+    assert not {"satellite", "earth"} & {*said["dataset"]["tags"], *prompts[0].split()}
+
+
+def test_an_example_is_what_init_writes(
+    web: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dogs = Path("examples/data/dogs")
+    dogs.mkdir(parents=True)
+    for seed in range(12):
+        picture(seed, GREEN, 200).save(dogs / f"{seed}.jpg")
+    index(web, Path("pools/miniweb"), {"use": "colours"}, None, registry)
+    made = init(
+        dogs,
+        "a photo of a dog",
+        "examples/dogs.toml",
+        registry=registry,
+        pool="pools/miniweb",
+        license="cc-by-4.0",
+    )
+    text = made.path.read_text("utf-8").replace("colours", "tiny")
+    assert text == (EXAMPLES / "dogs.toml").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ BUILTIN_PLUGIN = "laion_eo.builtin"
 # summaries are here so that `laion-eo --help` needs to import none of the modules.
 COMMANDS = {
     "demo": "Run a complete extraction on example pictures: no network, no account.",
+    "init": "Write a run file for a domain of your own, from examples of it.",
     "run": "Run or resume the extraction that a run file describes.",
     "plan": "Show what a run would do: stages, rows, bytes, time.",
     "index": "Embed images into a pool that runs can search.",

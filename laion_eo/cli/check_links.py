@@ -42,7 +42,7 @@ def command(dataset: str, config: str | None, out: Path, settings: tuple[str, ..
       laion-eo check-links runs/ver-1 --out links-2025-06.parquet
       laion-eo check-links laion_eo --config ver-0
     """  # noqa: D301 - click wants the backspace itself
-    from laion_eo.cli.contact import with_contact
+    from laion_eo.cli.input.contact import with_contact
     from laion_eo.cli.output.console import output_console
     from laion_eo.cli.output.progress import reporting
     from laion_eo.dataset.links import check_links

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from laion_eo.dataset.receipt import Receipt
+    from laion_eo.evaluation.evaluating import Purpose
 
 
 @click.command()
@@ -112,7 +113,7 @@ def _plan(
 
     if out is None:
         raise click.UsageError("--plan wants --out FILE: where the labels.csv goes.")
-    use = "fit" if purpose == "fit" else "estimate"
+    use: Purpose = "fit" if purpose == "fit" else "estimate"
     planned = plan_labels(run, count, out, purpose=use, labels=labels)
     if as_json:
         click.echo(json.dumps({"planned": planned, "out": str(out)}, indent=1))

@@ -55,7 +55,7 @@ def command(
     \b
       laion-eo index photos --out pools/photos --embedder tiny
     """  # noqa: D301 - click wants the backspace itself
-    from laion_eo.cli.contact import with_contact
+    from laion_eo.cli.input.contact import with_contact
     from laion_eo.cli.output.progress import reporting
     from laion_eo.overrides import apply_override
     from laion_eo.pools import IndexResult, index

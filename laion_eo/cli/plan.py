@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from laion_eo.cli.options import out_option, run_directory, set_option
+from laion_eo.cli.input.options import out_option, run_directory, set_option
+from laion_eo.types import JSON
 
 
 @click.command()
@@ -19,7 +20,8 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> Non
 
     Checks the whole run file, and that the packages, models and files that it needs are there;
     counts anchors and pool, and gives rows, bytes and a rough time for each stage: upper bounds, at
-    the rates of two cores without a GPU.
+    the rates of two cores without a GPU. Below, it lists what the run file does not say: the
+    default that stands there, as `--set` takes it, and why it matters.
     """
     from rich.filesize import decimal
     from rich.table import Table
@@ -42,3 +44,16 @@ def command(run_file: Path, out: Path | None, overrides: tuple[str, ...]) -> Non
     if found.download_bytes is not None:
         size = decimal(found.download_bytes)
         console.print(f"Downloads: {size} at most, at 100 kB an image.")
+    if found.assumed:
+        console.print("\nAssumed, because the file does not say it:")
+        said = Table("option", "so", "why it matters", box=None, pad_edge=False)
+        for one in found.assumed:
+            said.add_row(one.option, shown(one.value), one.why)
+        console.print(said)
+
+
+def shown(value: JSON) -> str:
+    """Return a value of a run file for a table."""
+    if isinstance(value, list):
+        return ", ".join(map(shown, value)) or "none"
+    return "none" if value in (None, "") else str(value)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from laion_eo.cli.options import out_option, run_directory, set_option
+from laion_eo.cli.input.options import out_option, run_directory, set_option
 
 
 @click.command()
@@ -52,7 +52,7 @@ def command(
       laion-eo run examples/ver-0.toml --out runs/ver-0
       laion-eo run examples/ver-0.toml --out runs/ver-0 --set filters.similarity-threshold.sigma=2
     """  # noqa: D301 - click wants the backspace itself
-    from laion_eo.cli.contact import with_contact
+    from laion_eo.cli.input.contact import with_contact
     from laion_eo.cli.output.console import output_console
     from laion_eo.cli.output.progress import reporting
     from laion_eo.cli.output.summary import print_run
@@ -64,7 +64,8 @@ def command(
     def work() -> RunResult:
         with reporting(registry):
             folder = run_directory(run_file, out)
-            options = {"verify": verify, "reuse": reuse, "labels": labels}
-            return run(run_file, folder, overrides, registry, **options)
+            return run(
+                run_file, folder, overrides, registry, verify=verify, reuse=reuse, labels=labels
+            )
 
     print_run(with_contact(work), output_console())

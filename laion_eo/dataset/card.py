@@ -27,6 +27,11 @@ from laion_eo.redaction import redacted
 from laion_eo.schema import PUBLISHED_COLUMNS
 from laion_eo.texts import clean
 
+TOOL = "laion-eo"
+"""The tag of every dataset made with it."""
+EARTH = "earth-observation"
+"""The tag of datasets whose images show the Earth; only their cards speak of it."""
+
 
 class _View(BaseModel):
     """A part of a manifest, as far as the card shows it; other keys are ignored."""
@@ -128,6 +133,7 @@ def render_card(
     numbers = Numbers([table])
     body = _template().render(
         options=options,
+        shows_earth=EARTH in options.tags,
         bare_name=BARE_NAME,
         numbers=numbers,
         versions=_versions(public),
@@ -179,7 +185,7 @@ def _head(
         "language": languages,
         "task_categories": ["text-to-image"],
         "size_categories": [size_category(table.num_rows)],
-        "tags": ["climate", "earth-observation", "laion-eo"],
+        "tags": sorted({*options.tags, TOOL}),
         "configs": [ConfigEntry(config_name=config, data_files=(files,), default=True)],
         "dataset_info": [dataset_info(config, table.num_rows, table.nbytes, download)],
     }

@@ -38,5 +38,9 @@ def run_file(anchors: Path, pool: Path) -> dict[str, JSON]:
         "retriever": {"use": "exact-scan", "pool": str(pool), "k": K},
         "downloader": {"use": "http", "allow_hosts": ["127.0.0.1"], "retries": 0, "delay": 0.0},
         "language_tagger": {"use": "fasttext"},
-        "dataset": {"config": "ver-0", "pretty_name": "LAION-EO demo"},
+        "dataset": {
+            "config": "ver-0",
+            "pretty_name": "LAION-EO demo",
+            "tags": ["climate", "earth-observation"],
+        },
     }

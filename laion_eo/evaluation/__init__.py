@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from laion_eo.evaluation.evaluate import evaluate, plan_labels
+from laion_eo.evaluation.evaluating import evaluate, plan_labels
 
 __all__ = ["evaluate", "plan_labels"]

@@ -3,7 +3,7 @@
 A sample's label stands for as many candidates as its stratum has for each label. Shares are
 estimated on either side of the filters by themselves, and how many candidates each side has is
 known. Intervals are Wilson's (:mod:`laion_eo.intervals`), with as many labels as the weights are
-worth; those of the average precision are bootstrapped within the strata.
+worth; that of the average precision is of a Bayesian bootstrap within the strata (Rubin, 1981).
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from laion_eo.labels import Label
 
 DRAWS = 400
 """Bootstrap samples."""
+UNSEEN = 0.2
+"""Labels of either kind that each stratum is taken to have besides, for the interval alone."""
 
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
@@ -100,18 +102,26 @@ class Sample:
         if not self.right.any():
             return None
         value = average_precision(self.scores, self.right, self.weights)
-        found = [value]
         draw = np.random.default_rng(self.seed)
         members = [np.flatnonzero(self.strata == one) for one in np.unique(self.strata)]
-        for _ in range(DRAWS):
-            some = np.concatenate([draw.choice(part, len(part)) for part in members])
-            if self.right[some].any():
-                rows = (self.scores[some], self.right[some], self.weights[some])
-                found.append(average_precision(*rows))
+        found = [self._redrawn(members, draw) for _ in range(DRAWS)]
         left_out = (1 - self.confidence) / 2
         low, high = np.quantile(found, [left_out, 1 - left_out])
         low, high = min(float(low), value), max(float(high), value)
         return Estimate(value=value, low=low, high=high, count=len(self.right))
+
+    def _redrawn(self, members: Sequence[NDArray[np.int64]], draw: np.random.Generator) -> float:
+        """Return the average precision with weights drawn anew in each stratum."""
+        parts = []
+        for some in members:
+            # What a stratum has few of may be in no label of it, and yet matters.
+            unseen = draw.choice(self.scores[some], 2)
+            shares = draw.gamma(np.append(np.ones(len(some)), [UNSEEN, UNSEEN]))
+            weights = shares / shares.sum() * self.weights[some].sum()
+            right = np.append(self.right[some], [True, False])
+            parts.append((np.append(self.scores[some], unseen), right, weights))
+        scores, right, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return average_precision(scores, right, weights)
 
     def of_kinds(self) -> tuple[KindOfImage, ...]:
         """Return what is known of each kind that a label names, the commonest first."""

@@ -121,7 +121,7 @@ def _in_proportion(sizes: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     if not len(sizes) or not count:
         return np.zeros(len(sizes), dtype=np.int64)
     exact = count * sizes / sizes.sum()
-    found = np.floor(exact).astype(np.int64)
+    found: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     left = count - int(found.sum())
     found[np.argsort(-(exact - found), kind="stable")[:left]] += 1
     return found

@@ -60,7 +60,8 @@ def _doubts(
         return -features.sums()
     regression = lesson.regression()
     parts = [regression.decide(part) for part in features.batches()]
-    return np.abs(np.concatenate([np.zeros(0), *parts]))
+    doubts: NDArray[np.float64] = np.abs(np.concatenate([np.zeros(0), *parts]))
+    return doubts
 
 
 def differing(ranked: Places, count: int, features: Features) -> list[int]:

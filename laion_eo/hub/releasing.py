@@ -16,10 +16,10 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from laion_eo.config import Model
+from laion_eo.config import NO_LICENSE, Model
 from laion_eo.errors import ConfigError, RunError
 from laion_eo.file_record import FileRecord, record_file
-from laion_eo.hub.cards import CARD, extend_section, load_from, merge_cards
+from laion_eo.hub.cards import CARD, extend_section, load_from, merge_cards, split_card
 from laion_eo.hub.client import NOT_DONE, TRANSIENT, connect, hub_errors, with_retries
 from laion_eo.hub.history import note_release
 from laion_eo.hub.publishable import checked_copy
@@ -171,6 +171,7 @@ class Releaser:
     def _guarded(self, release: Release) -> Iterator[_Ready]:
         """Copy and check what is released; the copy is there until the block ends."""
         with checked_copy(release) as copy:
+            _check_license(copy)
             thinned, dropped = guard_rows(copy, self.options.drop_unpublishable)
             paths = {name: path for name, path in thinned.paths().items() if name != CARD}
             records = {record.path: record for record in thinned.files if record.path != CARD}
@@ -300,6 +301,21 @@ class Releaser:
             raise type(error)(
                 f"{error} The files are committed; only the tag is missing."
             ) from error
+
+
+def _check_license(release: Release) -> None:
+    """Refuse a dataset whose licence nobody chose.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    head, _ = split_card((release.folder / CARD).read_text("utf-8"))
+    if head.license == NO_LICENSE:
+        raise ConfigError(
+            f"the licence of {release.config} is not chosen: set dataset.license in the run file "
+            "(cc-by-4.0, say; the images keep their own), and run it again, which makes only the "
+            "card anew."
+        )
 
 
 def _card(release: Release, uploads: list[str]) -> str:

@@ -15,6 +15,8 @@ from pydantic import Field, model_validator
 from laion_eo.component import Component, ComponentConfig
 from laion_eo.types import Embeddings, Neighbors
 
+TIMES_K = 10
+"""How many times k neighbours an anchor is asked for at most, unless ``max_k`` says."""
 MOST_HOPS = 5
 MOST_NEIGHBORS = 1_000_000
 """Neighbours of one anchor; more would not fit into memory for the paper's anchors."""
@@ -53,7 +55,7 @@ class RetrieverConfig(ComponentConfig):
     hops: int = Field(default=1, ge=1, le=MOST_HOPS)
     hop_queries: int = Field(default=2000, ge=1, le=MOST_NEIGHBORS)
     accept: float = Field(default=1.0, ge=0, le=100)
-    drift: float = Field(default=1.0, ge=0, le=100)
+    drift: float = Field(default=1.5, ge=0, le=100)
     hop_share: float = Field(default=0.5, ge=0, le=1)
     distinct: float | None = Field(default=None, gt=0, le=1)
     until: float | None = Field(default=None, gt=0, le=1)
@@ -68,6 +70,17 @@ class RetrieverConfig(ComponentConfig):
     def searches_again(self) -> bool:
         """Tell whether the options ask for more than one search with the anchors."""
         return self.hops > 1 or self.distinct is not None or self.until is not None
+
+    def asked_at_most(self) -> int:
+        """Return how many neighbours an anchor is asked for at most."""
+        if self.distinct is None and self.until is None:
+            return self.k
+        return self.max_k or min(TIMES_K * self.k, MOST_NEIGHBORS)
+
+    def most_hits(self, anchors: int) -> int:
+        """Return how many hits a search with so many anchors has at most."""
+        each = self.k if self.until is None else self.asked_at_most()
+        return anchors * each + (self.hops - 1) * self.hop_queries * (self.k + 1)
 
     def needs_vectors(self) -> bool:
         """Tell whether the options ask for the vectors of the pool's rows."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from laion_eo.pipeline.planning import Plan, PlannedStage, plan
+from laion_eo.pipeline.planning.assumptions import Assumption
+from laion_eo.pipeline.planning.plan import Plan, PlannedStage, plan
 from laion_eo.pipeline.runner import Runner, RunResult, run
 
-__all__ = ["Plan", "PlannedStage", "RunResult", "Runner", "plan", "run"]
+__all__ = ["Assumption", "Plan", "PlannedStage", "RunResult", "Runner", "plan", "run"]

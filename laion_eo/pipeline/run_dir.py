@@ -27,6 +27,7 @@ from laion_eo.files import (
     sync_folder,
     write_atomically,
 )
+from laion_eo.fingerprint import file_sha256
 from laion_eo.pipeline.history import HISTORY
 from laion_eo.pipeline.manifest import MANIFEST, Maker, Seal, StageRecord
 from laion_eo.pipeline.records import PART, Records, Work, part_number
@@ -314,6 +315,25 @@ class RunDir:
             if name not in ours and (path.is_symlink() or not path.is_dir()):
                 return f"{name}: it is not of this run"
         return None
+
+    def set_aside(self, work: Work) -> None:
+        """Keep the parts that :meth:`begin` would remove for being made of other inputs.
+
+        They go where the stage keeps what it has until it is complete, each named by its SHA-256.
+        """
+        record = self.record(work.step)
+        if record is None or record.fingerprint != work.fingerprint or record.inputs == work.inputs:
+            return
+        make_folder(self.scratch(work.step))
+        for file in record.files:
+            path = self.path / file.path
+            if self.fault(file) is None:
+                path.rename(self.scratch(work.step) / f"{file_sha256(path)}.parquet")
+
+    def aside(self, stage: str) -> list[Path]:
+        """Return the parts that were set aside, and are as they were."""
+        found = sorted(self.scratch(stage).glob("*.parquet"))
+        return [path for path in found if file_sha256(path) == path.stem]
 
     def begin(self, work: Work) -> None:
         """Note that the work on a step begins: no record may speak of output that it changes.

@@ -25,13 +25,14 @@ from laion_eo.file_record import FileRecord
 from laion_eo.fingerprint import fingerprint
 from laion_eo.pipeline.checks import check_allow_list, check_chain, check_engine
 from laion_eo.pipeline.emptiness import check_found
-from laion_eo.pipeline.labelling import with_labels
 from laion_eo.pipeline.manifest import MANIFEST, Manifest, StageRecord, to_json
 from laion_eo.pipeline.provenance import RunSession, tell_other_versions
 from laion_eo.pipeline.records import SEAL, Work
 from laion_eo.pipeline.run_dir import RUN_FILE, RunDir, is_run_dir
 from laion_eo.pipeline.stages import (
     STAGES,
+    Anchors,
+    EmbeddingsStage,
     Publishing,
     ShapedStage,
     ShardedStage,
@@ -39,7 +40,7 @@ from laion_eo.pipeline.stages import (
     StreamStage,
     TableStage,
 )
-from laion_eo.pipeline.workbench import Workbench
+from laion_eo.pipeline.workbench import Workbench, with_labels
 from laion_eo.redaction import redacted
 from laion_eo.registry import Registry
 from laion_eo.types import JSON
@@ -250,6 +251,8 @@ class Runner:
         if damage := self.run_dir.damage(step.name):
             logger.warning("%s; what is missing of %s is made again", damage, step.name)
         work = self.work(step)
+        if isinstance(step, Anchors | EmbeddingsStage):
+            self.run_dir.set_aside(work)
         self.session.begin(work, self.workbench.providers(step.components()))
         self.run_dir.begin(work)
         if isinstance(step, Publishing):

@@ -69,6 +69,10 @@ def test_plan_changes_nothing(
     text = capsys.readouterr().out
     assert "The pool has 52 rows" in text
     assert text.count(" run ") == 11
+    said = text[text.index("Assumed, because") :]
+    (line,) = (line for line in said.splitlines() if line.startswith("dataset.tags"))
+    assert line.split() == ["dataset.tags", "none", *["what", "the", "Hub", "finds", "it", "by"]]
+    assert "retriever.k" not in said
     assert not (tmp_path / "out").exists()
     call("run", run_file, "--out", tmp_path / "out")
     capsys.readouterr()

@@ -16,11 +16,10 @@ import pyarrow.parquet as pq
 from crash.workload import REPO, Workload
 from fakes.hub_state import LoopbackHub
 
+from laion_eo.pipeline import stages
 from laion_eo.pools.checking import pool_faults
 
-STAGES = (
-    "anchors", "neighbors", "candidates", "downloads", "scores", "languages", "verdicts", "dataset",
-)  # fmt: skip
+STAGES = tuple(step.name for step in (*stages.STAGES, stages.Publishing))
 State: TypeAlias = dict[str, Any]
 _LOG_LINE = re.compile(r"\d\d:\d\d:\d\d ")
 _FINGERPRINT = re.compile(r"-[0-9a-f]+\.parquet$")
@@ -46,8 +45,8 @@ def run_state(run: Path) -> State:
     for path in (run / "images").iterdir():
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         state[f"images/{path.name}"] = path.name.startswith(found)
-    stages = json.loads((run / "manifest.json").read_text())["stages"]
-    state["counts"] = {name: about["counts"] for name, about in stages.items()}
+    about_stages = json.loads((run / "manifest.json").read_text())["stages"]
+    state["counts"] = {name: about["counts"] for name, about in about_stages.items()}
     return state | _leftovers(run)
 
 

@@ -70,6 +70,24 @@ def test_numbers_come_from_the_manifest(manifest: dict[str, JSON]) -> None:
         assert f"| `{column.name}` |" in text
 
 
+def test_only_datasets_of_the_earth_speak_of_it(manifest: dict[str, JSON]) -> None:
+    options = DatasetOptions(config="dogs", pretty_name="Dogs", tags=("dogs", "animals"))
+    manifest["run"]["dataset"] = options.model_dump()
+    text = render_card(options, made_rows(0), manifest, [])
+    head, body = split_card(text)
+    assert head.tags == ("animals", "dogs", "laion-eo")
+    own, bibtex = body.split("```bibtex")
+    for word in ("earth", "satellite", "climate", "sensor"):
+        assert word not in own.lower()
+    assert "The method by which the images were found:" in own
+    assert "Satellite Image Extraction" in " ".join(bibtex.split())  # the method's, by its title
+    ours = DatasetOptions(config="ver-1", tags=("climate", "earth-observation"))
+    head, body = split_card(render_card(ours, made_rows(0), manifest, []))
+    assert head.tags == ("climate", "earth-observation", "laion-eo")
+    assert "What people put on the web is no fair sample of the Earth: places, seasons," in body
+    assert "The method by which" not in body
+
+
 def test_facts_of_plugins_may_hold_anything(manifest: dict[str, JSON]) -> None:
     facts = manifest["stages"]["verdicts"]["facts"]
     facts["their-filter"] = {

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from fakes.hub_state import LoopbackHub
 from huggingface_hub import HfApi
-from made import MakeRun
+from made import MakeRun, made_rows
 from releases import REPO, files, head, publish, record_again, release_made
 
+from laion_eo.config import NO_LICENSE, DatasetOptions
+from laion_eo.dataset.card import render_card
 from laion_eo.errors import ConfigError
 from laion_eo.hub.cards import CardHead, split_card
 from laion_eo.hub.releasing import HubPlan
+from laion_eo.pipeline import RunResult
 
 
 def rows(card: CardHead) -> dict[str, int]:
@@ -50,6 +53,20 @@ def test_both_orders_give_the_same_repository(hub: LoopbackHub, make_run: MakeRu
     assert rows(metadata) == {"ver-0": 20, "ver-1": 30}
     assert body.index("## ver-0") < body.index("## ver-1") < body.index("## Known limits")
     assert 'load_dataset("org/laion_eo", "ver-1"' in body
+
+
+def test_a_dataset_without_a_licence_is_not_released(
+    finished_run: RunResult, hub: LoopbackHub, make_run: MakeRun
+) -> None:
+    run = make_run()
+    options = DatasetOptions(license=NO_LICENSE)
+    card = render_card(options, made_rows(20), finished_run.manifest, [])
+    (run / "dataset" / "README.md").write_text(card, "utf-8")
+    record_again(run)
+    for dry_run in (True, False):
+        with pytest.raises(ConfigError, match=r"licence of ver-0 is not chosen: set dataset\.lic"):
+            release_made(run, REPO, dry_run=dry_run)
+    assert hub.requests == []
 
 
 def test_first_configuration_is_the_default(hub: LoopbackHub, make_run: MakeRun) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laion_eo.kinds import merge_neighbors, no_neighbors
+from laion_eo.kinds import RetrieverConfig, merge_neighbors, no_neighbors
 from laion_eo.types import Neighbors
 
 SCORES = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.25000003, 1.0])
@@ -62,3 +62,12 @@ def test_a_part_without_neighbours_changes_nothing(made: tuple[list[Part], int])
     for merged in (merge_neighbors(found, none), merge_neighbors(none, found)):
         np.testing.assert_array_equal(merged.ids, before.ids)
         np.testing.assert_array_equal(merged.scores, before.scores)
+
+
+def test_the_options_bound_the_hits() -> None:
+    plain, deep = RetrieverConfig(k=7), RetrieverConfig(k=7, until=0.5)
+    assert (plain.asked_at_most(), plain.most_hits(3)) == (7, 21)
+    assert (deep.asked_at_most(), deep.most_hits(3)) == (70, 210)
+    distinct = RetrieverConfig(k=7, distinct=0.98, max_k=9)
+    assert (distinct.asked_at_most(), distinct.most_hits(3)) == (9, 21)
+    assert RetrieverConfig(k=7, hops=3, hop_queries=10).most_hits(3) == 21 + 2 * 10 * 8

@@ -517,3 +517,26 @@ def test_weights_of_one_name_are_told_apart_before_the_search(
     line = "it was searched" if same else f"weights of SHA-256 {of_the_pool}, but .* {'ab' * 32}"
     with pytest.raises(RunError if same else ConfigError, match=line):
         run(run_data, tmp_path / "run", registry=registry)
+
+
+class Without(ExactScan):
+    """A retriever that does not give the vectors of its pool away."""
+
+    name = "without"
+
+    def has_vectors(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("option", "value"), [("hops", 2), ("distinct", 0.98)])
+def test_rounds_need_the_vectors_of_the_pool(
+    run_data: dict[str, JSON], tmp_path: Path, option: str, value: float
+) -> None:
+    data = run_data | {"retriever": run_data["retriever"] | {"use": "without", option: value}}
+    line = refusal(data, installed(Without), tmp_path)
+    assert f"[retriever] {option} needs the vectors of the pool, which 'without'" in line
+
+
+def test_depth_is_at_least_k(run_data: dict[str, JSON], tmp_path: Path) -> None:
+    data = run_data | {"retriever": run_data["retriever"] | {"k": 9, "max_k": 8}}
+    assert "max_k = 8 is less than k = 9" in refusal(data, installed(), tmp_path)

@@ -27,6 +27,7 @@ from laion_eo.builtin.embedders.tiny.embedder import Tiny
 from laion_eo.builtin.filters.allow_list import AllowListFilter
 from laion_eo.builtin.filters.column import ColumnFilter
 from laion_eo.builtin.filters.duplicates import Duplicates
+from laion_eo.builtin.filters.labels import LabelsFilter
 from laion_eo.builtin.filters.min_size import MinSize
 from laion_eo.builtin.filters.similarity_threshold import SimilarityThreshold
 from laion_eo.builtin.language_taggers.fasttext import FastText
@@ -43,6 +44,7 @@ from laion_eo.builtin.scorers.perceptual_hash import PerceptualHash
 from laion_eo.builtin.scorers.similarity import ImageSimilarity, TextSimilarity
 from laion_eo.errors import DataError
 from laion_eo.kinds import Publisher, Retriever
+from laion_eo.labels import Label, write_labels
 from laion_eo.registry import BUILTIN, Registry
 from laion_eo.testing import random_unit, suites, write_pool
 from laion_eo.testing.colours import Colours, Letters
@@ -234,6 +236,20 @@ class TestColumnOfNumbers(suites.FilterTests):
 class TestColumnOfTexts(suites.FilterTests):
     component_cls = ColumnFilter
     options: ClassVar[dict[str, JSON]] = {"column": "lang", "one_of": ["en"], "nulls": "keep"}
+
+
+class TestLabels(suites.FilterTests):
+    component_cls = LabelsFilter
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _installed(cls) -> None:
+        pytest.importorskip("sklearn", reason="the extra `learn` is not installed")
+
+    @classmethod
+    def make_options(cls, folder: Path) -> dict[str, JSON]:
+        write_labels(folder / "labels.csv", [Label(i, bool(i % 3)) for i in range(0, 60, 2)])
+        return {"path": str(folder / "labels.csv"), "precision": 0.6}
 
 
 class TestMinSize(suites.FilterTests):

@@ -21,6 +21,8 @@ from laion_eo.types import JSON, Verdict
 
 Key = Literal["url", "sha256", "perceptual_hash", "embedding"]
 GROUPS = "duplicates.parquet"
+READ_TOGETHER = 8192
+"""Rows whose embeddings are read at a time."""
 _GROUPS = pa.schema(
     [("group", pa.int64()), ("id", pa.int64()), ("by", pa.string()), ("distance", pa.float64())]
 )
@@ -43,8 +45,8 @@ class Duplicates(Filter):
         """Options.
 
         Attributes:
-            by: What duplicates are matched on; any of these is enough. ``perceptual_hash`` and
-                ``embedding`` need the scorers of these names.
+            by: What duplicates are matched on; any of these is enough. ``perceptual_hash`` needs
+                the scorer ``perceptual-hash``.
             bits: Bits, of 64, in which the perceptual hashes of two copies may differ.
             cosine: Least cosine between the embeddings of two copies. Up to 32,768 rows every copy
                 is found; beyond that, all but a few in a thousand (``nearest_kept.py``).
@@ -58,17 +60,18 @@ class Duplicates(Filter):
 
     def needs(self) -> tuple[str, ...]:
         """Return what rows are compared by, and what the best copy is chosen by."""
-        return (*self.config.by, "width", "height", "fast_similarity")
+        columns = (name for name in self.config.by if name != "embedding")
+        return (*columns, "width", "height", "fast_similarity")
 
     def fit(self, data: FitData) -> None:
         """Find the groups, and choose which row of each is kept."""
         table = data.table
         for name in self.config.by:
-            if name not in table.column_names:
+            if name != "embedding" and name not in table.column_names:
                 scorer = name.replace("_", "-")
                 raise ConfigError(f"duplicates needs {name!r}: add {scorer!r} to [[scorers]].")
         order = best_first(table)
-        likenesses = [self._likeness(name, table[name], order) for name in self.config.by]
+        likenesses = [self._likeness(name, data, order) for name in self.config.by]
         ids = table["id"].to_pylist()
         self._reasons: dict[int, str] = {}
         rows = []
@@ -86,10 +89,10 @@ class Duplicates(Filter):
             columns = list(zip(*rows, strict=True)) or [()] * len(_GROUPS)
             pq.write_table(pa.table(columns, schema=_GROUPS), self.context.work_dir / GROUPS)
 
-    def _likeness(self, name: Key, column: pa.ChunkedArray, order: Rows) -> _Likeness:
+    def _likeness(self, name: Key, data: FitData, order: Rows) -> _Likeness:
         if name == "embedding":
-            return _Vectors(column, order, self.config.cosine)
-        encoded = column.combine_chunks().dictionary_encode()
+            return _Vectors(_matrix(data), order, self.config.cosine)
+        encoded = data.table[name].combine_chunks().dictionary_encode()
         codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         if name == "perceptual_hash":
             hashes = encoded.dictionary.to_numpy(zero_copy_only=False).astype(np.uint64)
@@ -195,13 +198,12 @@ class _Vectors:
     """Rows with embeddings near each other are copies; a row without one is a copy of none.
 
     Args:
-        column: Lists of numbers; null where a row has no embedding.
+        vectors: float16, (rows, dim); zeros where a row has no embedding.
         order: The row indices, best first.
         cosine: Least cosine between two copies.
     """
 
-    def __init__(self, column: pa.ChunkedArray, order: Rows, cosine: float) -> None:
-        vectors = _matrix(column)
+    def __init__(self, vectors: NDArray[np.float16], order: Rows, cosine: float) -> None:
         self._has_vector: NDArray[np.bool_] = np.asarray(vectors.any(axis=1))
         self._kept = NearestKept(vectors, order[self._has_vector[order]], cosine)
 
@@ -214,8 +216,22 @@ class _Vectors:
             self._kept.keep(row)
 
 
-def _matrix(column: pa.ChunkedArray) -> NDArray[np.float16]:
-    """Return the lists as the rows of a matrix; zeros where there is none."""
+def _matrix(data: FitData) -> NDArray[np.float16]:
+    """Return the embeddings: those of a scorer's column if there is one, or else the stored ones.
+
+    Returns:
+        float16, (rows, dim); zeros where there is none.
+    """
+    table = data.table
+    if "embedding" in table.column_names:
+        return _of_lists(table["embedding"])
+    starts = range(0, table.num_rows, READ_TOGETHER)
+    parts = [data.vectors(table.slice(start, READ_TOGETHER)) for start in starts]
+    return np.concatenate([part.astype(np.float16) for part in parts] or [np.zeros((0, 1), "f2")])
+
+
+def _of_lists(column: pa.ChunkedArray) -> NDArray[np.float16]:
+    """Return lists as the rows of a matrix; zeros where there is none."""
     lengths = pc.list_value_length(column)
     matrix = np.zeros((len(column), pc.max(lengths).as_py() or 0), dtype=np.float16)
     start = 0

@@ -24,6 +24,8 @@ LOWEST = 10
 STRENGTH = 30.0
 """Inverse of the regularisation: embeddings have length 1, so that little is needed."""
 FOLDS = 5
+EASY = 3.0
+"""Weight of a weak example against a label's, where probabilities are calibrated."""
 BATCH = 8192
 """Rows whose embeddings are in memory at a time."""
 
@@ -218,8 +220,8 @@ class Regression:
 class Calibration:
     """Probabilities from decisions, after Platt: a logistic curve through what was out of fold.
 
-    All examples count the same here, weak ones too. Labels that were chosen to teach lie where rows
-    are hard to tell, and alone would say that all are; the weak examples stand for the easy rows.
+    Labels that were chosen to teach lie where rows are hard to tell, and alone would say that all
+    are; the weak examples stand for the easy rows, which are most, and count more.
 
     Attributes:
         slope: Above 0.
@@ -230,22 +232,25 @@ class Calibration:
     offset: float = 0.0
 
     @classmethod
-    def fit(cls, decisions: Numbers, labels: NDArray[np.bool_]) -> Calibration | None:
-        """Fit the curve; ``None`` if decisions and labels have nothing to do with each other.
+    def fit(cls, decisions: Numbers, answers: NDArray[np.bool_], labels: int) -> Calibration | None:
+        """Fit the curve; ``None`` if decisions and answers have nothing to do with each other.
 
         Args:
-            decisions: float64, (n,), each made without its own label.
-            labels: bool, (n,), of both kinds.
+            decisions: float64, (n,), each made without its own example.
+            answers: bool, (n,), of both kinds.
+            labels: How many of the examples are labels; they come first.
         """
         from sklearn.linear_model import LogisticRegression
 
-        right, wrong = int(labels.sum()), int((~labels).sum())
+        right, wrong = int(answers.sum()), int((~answers).sum())
         # Platt's targets: as if one more of each had been seen, so that no probability is 0 or 1.
-        targets = np.where(labels, (right + 1) / (right + 2), 1 / (wrong + 2))
+        targets = np.where(answers, (right + 1) / (right + 2), 1 / (wrong + 2))
+        weights = np.repeat([1.0, EASY], [labels, len(answers) - labels])
         rows = np.concatenate([decisions, decisions])[:, None]
-        answers = np.repeat([True, False], len(labels))
+        sides = np.repeat([True, False], len(answers))
+        shares = np.concatenate([weights * targets, weights * (1 - targets)])
         model = LogisticRegression(C=1e6, max_iter=5000)
-        model.fit(rows, answers, sample_weight=np.concatenate([targets, 1 - targets]))
+        model.fit(rows, sides, sample_weight=shares)
         slope = float(model.coef_[0, 0])
         return cls(slope, float(model.intercept_[0])) if slope > 0 else None
 

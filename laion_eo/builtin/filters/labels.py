@@ -142,12 +142,11 @@ class LabelsFilter(Filter):
 
     def _learn(self, lesson: Lesson, places: NDArray[np.int64]) -> None:
         self._regression = lesson.regression()
-        unseen = lesson.out_of_fold(self.context.seed)
-        found = None if unseen is None else Calibration.fit(unseen, lesson.answers)
+        unseen, count = lesson.out_of_fold(self.context.seed), len(lesson.labels)
+        found = None if unseen is None else Calibration.fit(unseen, lesson.answers, count)
         self._calibration = found or Calibration()
         rows = np.concatenate([self._judge(part) for part in self._features.batches()])
         rows[places] = lesson.labels
-        count = len(lesson.labels)
         judged = np.zeros(count) if unseen is None else self._probable(unseen[:count])
         # What the regression itself takes for something else is not kept, whatever the others are.
         least = float(self._probable(np.zeros(1))[0])

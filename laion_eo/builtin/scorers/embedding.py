@@ -1,4 +1,4 @@
-"""Scorer ``embedding``: keeps the vector that the other scores come from."""
+"""Scorer ``embedding``: what the other scores come from, as a column for readers of the tables."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from laion_eo.kinds import ScoreBatch, Scorer
 
 
 class StoredEmbedding(Scorer):
-    """The image's embedding, kept so that filters can compare images with each other."""
+    """The image's embedding as a column; the run itself keeps embeddings elsewhere, and once."""
 
     name = "embedding"
-    summary = "stores the image's embedding (float16), for the filter `duplicates`"
+    summary = "the image's embedding (float16) as a column of the scores"
     columns = pa.schema([("embedding", pa.list_(pa.float16()))])
 
     def score(self, batch: ScoreBatch) -> pa.Table:

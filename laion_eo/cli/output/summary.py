@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -27,6 +28,8 @@ def print_run(result: RunResult, console: Console) -> None:
     print_downloads(result.folder, console)
     print_drops(result.folder, console)
     _print_anchors(result.folder, console)
+    if line := yield_line(result.manifest["stages"]["candidates"]["facts"].get("yield", {})):
+        console.print(line)
     for name, facts in result.manifest["stages"]["verdicts"]["facts"].items():
         plain = {what: fact for what, fact in facts.items() if not isinstance(fact, dict)}
         if plain:
@@ -40,6 +43,19 @@ def print_run(result: RunResult, console: Console) -> None:
     console.print("\nLoad the dataset with")
     call = f'load_dataset("{result.dataset}", "{config}", split="train")'
     console.print(f"  from datasets import load_dataset; {call}", soft_wrap=True)
+
+
+def yield_line(facts: Mapping[str, JsonValue]) -> str:
+    """Return what the anchors brought as one line; empty where nothing is recorded.
+
+    Args:
+        facts: ``yield`` of the stage ``candidates``.
+    """
+    if not facts.get("hubs"):
+        return ""
+    anchors, hubs, silent = facts["anchors"], facts["hubs"], facts["silent"]
+    own = "owns" if hubs == 1 else "own"
+    return f"{hubs} of {anchors} anchors {own} a third of the candidates; {silent} own none."
 
 
 def as_text(fact: JsonValue) -> str:

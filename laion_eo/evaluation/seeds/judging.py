@@ -78,7 +78,13 @@ class SeedRun:
         self._embedded: dict[int, Embeddings] = {}
 
     def embedded(self, embedder: Embedder) -> Embeddings:
-        """Return the vectors of all seeds by a model: float32, (n, dim)."""
+        """Return the vectors of all seeds by a model: float32, (n, dim), rows of length 1."""
+        stored = self._rounded(embedder)
+        vectors: Embeddings = stored / np.linalg.norm(stored, axis=1, keepdims=True)
+        return vectors
+
+    def _rounded(self, embedder: Embedder) -> Embeddings:
+        """Return the vectors rounded as those of the pool and of the candidates are stored."""
         if id(embedder) not in self._embedded:
             ready = self.workbench.ready(embedder)
             parts = []
@@ -86,13 +92,14 @@ class SeedRun:
                 pictures = [file.picture() for file in self.files[start : start + TOGETHER]]
                 found = ready.embed_images(pictures)
                 parts.append(check_embeddings(ready, found, len(pictures), ready.dim))
-            self._embedded[id(embedder)] = np.concatenate(parts)
+            dtype = self.workbench.config.embeddings.dtype
+            self._embedded[id(embedder)] = np.concatenate(parts).astype(dtype).astype(np.float32)
         return self._embedded[id(embedder)]
 
     def search(self) -> Finds:
         """Return which seeds the search finds."""
         anchors = self._seen.anchors(self.workbench.one(Embedder))
-        seeds = self.embedded(self.workbench.one(Embedder))
+        seeds = self._rounded(self.workbench.one(Embedder))
         retriever = self.workbench.one(Retriever)
         if retriever.config.searches_again():
             hits = found_again(anchors, seeds, self.workbench.ready(retriever))
@@ -191,9 +198,9 @@ class SeedRun:
                 silent.append(filter_.name)
             elif filter_.judges_alone and rows.num_rows:
                 verdict = self._verdict(filter_, rows, known)
-                dropped = np.flatnonzero(~verdict.mask)
-                numbers = rows["id"].to_numpy() - FIRST_ID
-                lost |= {int(numbers[i]): (filter_.name, verdict.reasons[i]) for i in dropped}
+                places = (rows["id"].to_numpy() - FIRST_ID).tolist()
+                judged = zip(places, verdict.mask.tolist(), verdict.reasons, strict=True)
+                lost |= {place: (filter_.name, why) for place, kept, why in judged if not kept}
                 rows = rows.filter(pa.array(verdict.mask))
             stays = [by[number] != filter_.name for number in known["id"].to_pylist()]
             known = known.filter(pa.array(stays, pa.bool_()))

@@ -15,6 +15,8 @@ from laion_eo.types import Embeddings, Neighbors
 
 FIRST_ID = 1 << 62
 """The id of the first seed: beyond the rows of any pool."""
+ROUNDING = 1e-6
+"""What two ways of adding up the same cosine may differ by."""
 _ANYTHING = -2.0
 """Below every cosine."""
 
@@ -49,7 +51,8 @@ def finds_of(anchors: AnchorSet, seeds: Embeddings, hits: NDArray[np.bool_]) -> 
     mine = np.where(by_image.any(axis=1, keepdims=True), by_image, hits)
     mine |= ~hits.any(axis=1, keepdims=True)
     query = np.where(mine, cosines, -np.inf).argmax(axis=1)
-    return Finds(hits.any(axis=1), query, cosines[np.arange(len(query)), query])
+    found = np.asarray(hits.any(axis=1))
+    return Finds(found, query, cosines[np.arange(len(query)), query])
 
 
 def found_in_table(
@@ -71,7 +74,7 @@ def found_in_table(
     last = np.full(len(places), np.inf, np.float32)
     np.minimum.at(last, query, neighbors["fast_similarity"].to_numpy())
     last[np.bincount(query, minlength=len(places)) < k] = _ANYTHING
-    found: NDArray[np.bool_] = seeds @ anchors.embeddings.T >= last
+    found: NDArray[np.bool_] = seeds @ anchors.embeddings.T >= last - ROUNDING
     return found
 
 

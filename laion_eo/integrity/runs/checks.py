@@ -61,7 +61,10 @@ SCHEMAS = {
 _OPEN = (SCORES_FIXED, FITTED_FIXED, ANCHOR_SCORES_FIXED)
 """Those that the columns of scorers follow."""
 _OWN_FILES = (MANIFEST, RUN_FILE, ".lock", TRACEBACK, GROUPS, RELEASES, RECEIPT, "labels.csv")
-_IN_WORK = re.compile(r"downloads/journal-[0-9a-f]{16}\.jsonl|neighbors/\.shards/.+\.npz")
+_IN_WORK = re.compile(
+    r"downloads/journal-[0-9a-f]{16}\.jsonl|neighbors/\.shards/.+\.npz|"
+    r"(anchors|embeddings)/\.shards/[0-9a-f]{64}\.parquet"
+)
 """What stages keep until they are complete, and check themselves."""
 _IMAGE = re.compile(r"([0-9a-f]{64})\.[a-z0-9]+")
 

@@ -28,6 +28,8 @@ STAGES: tuple[type[ShapedStage], ...] = (
 
 __all__ = [
     "STAGES",
+    "Anchors",
+    "EmbeddingsStage",
     "Publishing",
     "ShapedStage",
     "ShardedStage",

@@ -71,7 +71,7 @@ class Anchors(StreamStage):
         new = {key: view for key, view in zip(keys, views, strict=True) if key not in known}
         embedder = self.workbench.ready(self.workbench.one(Embedder))
         known |= zip(new, embed_views(embedder, list(new.values())), strict=True)
-        skipped = [
+        skipped: list[tuple[int, Row, Embeddings | None]] = [
             (source, {"source": source, "anchor_id": one.id, "skipped": redacted(one.reason)}, None)
             for source, one in enumerate(batch, first)
             if isinstance(one, SkippedAnchor)
@@ -116,8 +116,8 @@ def read_samples(workbench: Workbench) -> Iterator[Anchor | SkippedAnchor]:
 def _row(view: View) -> Row:
     anchor = view.anchor
     place = {"gsd": anchor.gsd, "lon": anchor.lon, "lat": anchor.lat, "acquired": anchor.acquired}
-    about = {"source": view.source, "anchor_id": anchor.id, "view": view.view, "text": anchor.text}
-    return {**about, **place, "sha256": view.sha256}
+    known: Row = {"source": view.source, "anchor_id": anchor.id, "view": view.view}
+    return {**known, **place, "text": anchor.text, "sha256": view.sha256}
 
 
 def _table(rows: list[Row], vectors: list[Embeddings | None], maker: str) -> pa.Table:

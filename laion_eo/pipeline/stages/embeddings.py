@@ -69,15 +69,18 @@ class EmbeddingsStage(ShardedStage):
         return dict(zip(table["sha256"].to_pylist(), table["filename"].to_pylist(), strict=True))
 
     @cached_property
-    def _shards(self) -> list[tuple[Embedder, list[str] | None]]:
-        """The model and the images of each part; ``None`` for the anchors."""
+    def _shards(self) -> list[tuple[int, list[str] | None]]:
+        """The number of the model and the images of each part; ``None`` for the anchors.
+
+        Not the model itself: this goes to other machines, where it is another object.
+        """
         images = list(self._files)
         size = self.workbench.config.engine.batch_rows
-        found: list[tuple[Embedder, list[str] | None]] = []
-        for embedder in self.workbench.embedders():
-            found += [(embedder, images[a:b]) for a, b in row_ranges(len(images), size)]
-            if embedder is not self.workbench.one(Embedder):
-                found.append((embedder, None))
+        found: list[tuple[int, list[str] | None]] = []
+        for model in range(len(self.workbench.embedders())):
+            found += [(model, images[a:b]) for a, b in row_ranges(len(images), size)]
+            if model > 0:
+                found.append((model, None))
         return found
 
     def shards(self) -> Sequence[Rows]:
@@ -86,7 +89,8 @@ class EmbeddingsStage(ShardedStage):
 
     def process(self, shard: Rows) -> pa.Table:
         """Embed a range of images with one of the models, or the anchors with one of a scorer."""
-        embedder, images = self._shards[shard[0]]
+        model, images = self._shards[shard[0]]
+        embedder = self.workbench.embedders()[model]
         known = self._earlier(embedder)
         rows = self._anchors(embedder) if images is None else self._images(embedder, images, known)
         schema = made_by(EMBEDDINGS, self._maker(embedder))

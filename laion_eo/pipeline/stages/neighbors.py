@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
@@ -56,6 +57,11 @@ class NeighborsStage(TableStage):
         check_pool_vectors(self.workbench)
 
     @cached_property
+    def _counts(self) -> Counter[str]:
+        """What the retriever counted, over all searches."""
+        return Counter()
+
+    @cached_property
     def _queries(self) -> tuple[pa.Table, Embeddings]:
         return read_queries(self.run_dir.read("anchors"))
 
@@ -70,7 +76,11 @@ class NeighborsStage(TableStage):
         rows, vectors = self._queries
         check_pool_weights(self.workbench, self._anchors(), vectors.shape[1])
         anchors = AnchorSet(rows.drop_columns(["embedding"]), vectors)
+        self._counts.clear()
         hits, self._facts = search_pool(self._search, self._vectors, anchors, retriever.config)
+        if isinstance(retriever, ShardedRetriever):
+            # Once: between searches it would take them for those of its next shard.
+            retriever.add_counts(dict(self._counts))
         table = {
             "source": rows["source"].to_numpy()[hits.query],
             "view": rows["view"].to_numpy()[hits.query],
@@ -91,7 +101,9 @@ class NeighborsStage(TableStage):
             what = [k, hashlib.sha256(queries.tobytes()).hexdigest()]
             search = fingerprint([self.identity(), before and before.fingerprint, what])
             store = ShardStore(self.run_dir.scratch(self.name), search)
-            found = ShardSearch(self.workbench, queries, k).search(store, self.name)
+            searched = ShardSearch(self.workbench, queries, k).search(store, self.name)
+            self._counts.update(searched.counts)
+            found = searched.neighbors
         else:
             found = retriever.search(queries, k)
         return check_neighbors(retriever, found, len(queries), k)

@@ -42,7 +42,7 @@ def earlier_parts(run_dir: RunDir, stage: str, maker: str) -> Iterator[tuple[Run
         maker: What each part must say that it was made by.
     """
     for folder in (run_dir, *run_dir.reused):
-        for part in folder.sound_parts(stage):
+        for part in [*folder.sound_parts(stage), *folder.aside(stage)]:
             if (folder.metadata_of(part) or {}).get(MADE_BY) == maker.encode():
                 yield folder, part
 

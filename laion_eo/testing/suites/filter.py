@@ -12,7 +12,7 @@ from laion_eo.kinds.contract import check_needs, check_verdict
 from laion_eo.schema import SCORED
 from laion_eo.testing.suites.base import ComponentTests
 from laion_eo.testing.suites.rows import sample_rows
-from laion_eo.types import JSON, Verdict
+from laion_eo.types import JSON, Embeddings, Verdict
 
 ROWS = 60
 
@@ -52,16 +52,27 @@ class FilterTests(ComponentTests):
             )
         return table
 
+    def data(self, table: pa.Table) -> FitData:
+        """Return what the filter is fitted on: rows, each with a vector of its own, no anchors."""
+
+        def vectors(rows: pa.Table) -> Embeddings:
+            draws = [np.random.default_rng(row).normal(size=16) for row in rows["id"].to_pylist()]
+            found = np.array(draws, np.float32).reshape(len(draws), 16)
+            unit: Embeddings = found / np.linalg.norm(found, axis=1, keepdims=True)
+            return unit
+
+        return FitData(table, vectors=vectors)
+
     def judge(self, component: Filter, table: pa.Table, step: int = ROWS) -> Verdict:
         """Fit the filter on a table and judge all its rows, ``step`` at a time."""
-        component.fit(FitData(table))
+        component.fit(self.data(table))
         parts = [component.keep(table.slice(at, step)) for at in range(0, len(table), step)]
         masks = [np.zeros(0, bool), *(part.mask for part in parts)]
         return Verdict(np.concatenate(masks), [why for part in parts for why in part.reasons])
 
     def facts_of(self, component: Filter) -> dict[str, JSON]:  # type: ignore[override]
         """Return the facts after a fit."""
-        component.fit(FitData(self.table()))
+        component.fit(self.data(self.table()))
         return component.facts()
 
     def test_what_it_needs_is_there(self, component: Filter) -> None:
@@ -98,7 +109,7 @@ class FilterTests(ComponentTests):
     def test_no_rows(self, component: Filter) -> None:
         """A run that found nothing is no error."""
         nothing = self.table().slice(0, 0)
-        component.fit(FitData(nothing))
+        component.fit(self.data(nothing))
         check_verdict(component, component.keep(nothing), 0)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from laion_eo.kinds import Retriever
-from laion_eo.kinds.contract import check_lookup, check_neighbors
+from laion_eo.kinds.contract import check_embeddings, check_lookup, check_neighbors
 from laion_eo.testing.pools import random_unit
 from laion_eo.testing.suites.base import ComponentTests
 from laion_eo.types import Embeddings
@@ -25,10 +25,13 @@ class RetrieverTests(ComponentTests):
     Attributes:
         dim: Length of the pool's vectors.
         rows: Rows of the pool; at least 10.
+        vector_tolerance: How far a score may be from the cosine of the vectors that ``vectors``
+            gives: quantised indices are not exact.
     """
 
     dim: ClassVar[int] = 16
     rows: ClassVar[int] = 100
+    vector_tolerance: ClassVar[float] = 1e-3
 
     @classmethod
     def queries(cls) -> Embeddings:
@@ -85,6 +88,21 @@ class RetrieverTests(ComponentTests):
     def test_metadata_of_nothing(self, component: Retriever) -> None:
         """No ids give no rows, with the columns."""
         check_lookup(component, component.lookup(np.zeros(0, np.int64)), 0)
+
+    def test_vectors_are_those_that_are_searched(self, component: Retriever) -> None:
+        """``vectors`` gives a unit vector per id, in order, whose cosine is about the score."""
+        if not component.has_vectors():
+            pytest.skip("this retriever has no vectors of its pool")
+        found = component.search(self.queries(), K)
+        ids = found.ids[:, ::-1].reshape(-1)
+        distinct, first = np.unique(ids, return_index=True)
+        order = np.argsort(first)  # as they came: not sorted
+        vectors = component.vectors(distinct[order])
+        check_embeddings(component, vectors, len(distinct), self.dim)
+        by_id = dict(zip(distinct[order].tolist(), vectors, strict=True))
+        for query, rows, scores in zip(self.queries(), found.ids, found.scores, strict=True):
+            cosines = np.array([by_id[row] @ query for row in rows.tolist()])
+            np.testing.assert_allclose(cosines, scores, atol=self.vector_tolerance)
 
     def test_the_size_is_the_pools(self, component: Retriever) -> None:
         """``pool_size`` is the pool's, or ``None``."""

@@ -100,7 +100,7 @@ def test_a_missing_column_names_its_scorer() -> None:
 def test_a_run_groups_by_all_four_keys(
     run_data: dict[str, JSON], registry: Registry, tmp_path: Path
 ) -> None:
-    run_data["scorers"] += [{"use": "perceptual-hash"}, {"use": "embedding"}]
+    run_data["scorers"] += [{"use": "perceptual-hash"}]
     by = ["url", "sha256", "perceptual_hash", "embedding"]
     # The colours embedder sees nothing but the colour: one picture of it is enough.
     run_data["filters"] = [{"use": "duplicates", "by": by, "cosine": 0.99}]

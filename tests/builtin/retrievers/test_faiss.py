@@ -248,3 +248,35 @@ def test_a_truncated_index_and_none(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(DataError, match=r"image\.index: there is no such index"):
         retriever(folder).search(QUERIES, 3)
+
+
+def test_vectors_are_those_beside_the_index(tmp_path: Path) -> None:
+    mine = retriever(build(tmp_path, "IVF32,SQ8"))
+    rows = np.array([1999, 3, 700], np.int64)
+    assert mine.has_vectors()
+    np.testing.assert_allclose(mine.vectors(rows), VECTORS[rows], atol=1e-6)
+
+
+@pytest.mark.parametrize("factory", ["Flat", "IVF32,SQ8", "HNSW16"])
+def test_an_index_alone_reconstructs_its_vectors(tmp_path: Path, factory: str) -> None:
+    folder = build(tmp_path, factory)
+    shutil.rmtree(folder / "img_emb")
+    mine = retriever(folder)
+    rows = np.array([1999, 3, 700], np.int64)
+    assert mine.has_vectors()
+    found = mine.vectors(rows)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    assert (np.einsum("nd,nd->n", found, VECTORS[rows]) > 0.99).all()
+    assert mine.vectors(rows[:0]).shape == (0, 32)
+
+
+def test_an_index_that_cannot_reconstruct_has_no_vectors(tmp_path: Path) -> None:
+    folder = build(tmp_path, "Flat")
+    shutil.rmtree(folder / "img_emb")
+    index = faiss.IndexIDMap(faiss.IndexFlatIP(VECTORS.shape[1]))
+    index.add_with_ids(VECTORS, np.arange(len(VECTORS)))
+    faiss.write_index(index, str(folder / "image.index"))
+    mine = retriever(folder)
+    assert not mine.has_vectors()
+    with pytest.raises(DataError, match="cannot reconstruct its vectors"):
+        mine.vectors(np.array([0], np.int64))

@@ -10,7 +10,7 @@ import pytest
 
 from laion_eo.builtin.retrievers.replay import Replay
 from laion_eo.component import Context
-from laion_eo.errors import DataError
+from laion_eo.errors import ConfigError, DataError
 from laion_eo.texts import clean_texts, clean_urls, raw_texts
 
 QUERIES = np.zeros((4, 8), np.float32)
@@ -176,3 +176,10 @@ def test_captions_that_are_not_utf8_come_as_they_are(tmp_path: Path, kind: str) 
     table = found.lookup(np.array([7], np.int64))
     assert clean_texts(table["caption"])[0].to_pylist() == ["caf\ufffd \ufffd \ufffd[2J"]
     assert clean_urls(table["url"])[0].to_pylist() == ["about:invalid#http://a/%FF"]
+
+
+@pytest.mark.parametrize("option", [{"hops": 2}, {"distinct": 0.98}, {"until": 0.1}])
+def test_options_that_search_again_are_refused(published: Path, option: dict[str, object]) -> None:
+    config = Replay.Config.model_validate({"file": str(published), **option})
+    with pytest.raises(ConfigError, match="recorded neighbours are all there is"):
+        Replay(config, Context()).check()

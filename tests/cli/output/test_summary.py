@@ -7,7 +7,7 @@ import pytest
 
 from laion_eo.builtin.filters.min_size import MinSize
 from laion_eo.cli.output.console import output_console
-from laion_eo.cli.output.summary import as_text, print_run
+from laion_eo.cli.output.summary import as_text, print_run, yield_line
 from laion_eo.hookspecs import hookimpl
 from laion_eo.kinds import Filter
 from laion_eo.pipeline import run
@@ -69,3 +69,11 @@ def test_facts_of_any_shape_end_no_finished_run(run_data: dict[str, JSON], tmp_p
 )
 def test_a_fact_is_one_line(fact: JSON, text: str) -> None:
     assert as_text(fact) == text
+
+
+def test_what_the_anchors_brought_is_one_line() -> None:
+    facts: dict[str, JSON] = {"anchors": 149, "hubs": 5, "silent": 55}
+    wanted = "5 of 149 anchors own a third of the candidates; 55 own none."
+    assert yield_line(facts) == wanted
+    assert yield_line(facts | {"hubs": 1}).startswith("1 of 149 anchors owns a third")
+    assert yield_line({}) == yield_line({"anchors": 3, "hubs": 0, "silent": 3}) == ""

@@ -105,10 +105,14 @@ def test_a_lost_worker_s_shard_is_done_again(engine: RayEngine, tmp_path: Path) 
     assert (tmp_path / "died").exists()
 
 
+@pytest.mark.parametrize("rounds", [False, True])
 def test_the_same_bytes_as_on_one_machine(
-    run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path, rounds: bool
 ) -> None:
-    data = run_data | {"retriever": run_data["retriever"] | {"shard_rows": 9}}
+    from rounds import in_rounds  # not above: workers import this module, and no other test
+
+    data = in_rounds(run_data, tmp_path / "mixed") if rounds else run_data
+    data = data | {"retriever": data["retriever"] | {"shard_rows": 9}}
     local = run(data, tmp_path / "local", registry=registry)
     spread = {"use": "ray", "workers": 2, "batch_rows": 8}
     other = run(data | {"engine": spread}, tmp_path / "ray", registry=registry)

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from laion_eo.kinds.fitting import NEAR
-from laion_eo.pipeline.stages.search.depth import Depth, Found, search_deep
+from laion_eo.pipeline.stages.search.depth import Depth, Found, copies_among, search_deep
 from laion_eo.pipeline.stages.search.hits import Floats, Hits, Integers, Search, VectorsOf
 from laion_eo.pipeline.stages.search.standard import Standard
 from laion_eo.types import Embeddings
@@ -93,7 +94,7 @@ def later_hops(
     """
     known = np.union1d(first.hits.ids, first.copies)
     ids, anchor, scores = _against_images(first.hits, vectors_of, standard)
-    asked = standard.anchors
+    asked, taken = standard.anchors, first.hits
     for number in range(2, how.rounds + 1):
         order = np.lexsort((ids, -scores))
         order = order[scores[order] >= standard.threshold]
@@ -110,12 +111,16 @@ def later_hops(
         known = np.union1d(known, np.union1d(new, found.copies))
         ids, anchor, scores = _compared(new, vectors_of, standard)
         near = scores >= how.bound
-        hop = Hop(number, len(chosen), descend, len(new), ids[near], anchor[near], scores[near])
-        if not len(new) or near.mean() < how.least_share:
+        if not near.any() or near.mean() < how.least_share:
             reason = DRIFTED if len(new) else NOTHING_NEW
-            yield Hop(number, hop.queries, hop.anchors, hop.new, stopped=reason)
+            yield Hop(number, len(chosen), descend, len(new), stopped=reason)
             return
-        yield hop
+        ids, anchor, scores = ids[near], anchor[near], scores[near]
+        if how.depth.distinct is not None:
+            only = distinct_finds(Hits(anchor, ids, scores), taken, how.depth.distinct, vectors_of)
+            ids, anchor, scores = ids[only], anchor[only], scores[only]
+        taken = Hits.merged([taken, Hits(anchor, ids, scores)])
+        yield Hop(number, len(chosen), descend, len(new), ids, anchor, scores)
 
 
 def choose_queries(
@@ -149,6 +154,31 @@ def choose_queries(
         if len(places) == most:
             break
     return np.array(places, dtype=np.int64), chosen
+
+
+def distinct_finds(
+    finds: Hits, taken: Hits, cosine: float, vectors_of: VectorsOf
+) -> NDArray[np.bool_]:
+    """Tell which finds are no near-duplicates of an anchor's other hits, or of a better find.
+
+    Args:
+        finds: In any order; the query is the anchor that each belongs to.
+        taken: The hits of the rounds before.
+        cosine: From which two are near-duplicates.
+        vectors_of: Returns the vectors of rows.
+
+    Returns:
+        bool, one for each find.
+    """
+    distinct = np.ones(len(finds.ids), dtype=bool)
+    for anchor in np.unique(finds.query):
+        mine = np.flatnonzero(finds.query == anchor)
+        mine = mine[np.lexsort((finds.ids[mine], -finds.scores[mine]))]
+        low, high = np.searchsorted(taken.query, [anchor, anchor + 1])
+        before = high - low
+        ids = np.concatenate([taken.ids[low:high], finds.ids[mine]])
+        distinct[mine] = ~copies_among(_in_order(ids, vectors_of), cosine)[before:]
+    return distinct
 
 
 def _against_images(

@@ -6,14 +6,10 @@ import numpy as np
 from pydantic import JsonValue
 
 from laion_eo.kinds import AnchorSet, RetrieverConfig
-from laion_eo.kinds.retriever import MOST_NEIGHBORS
 from laion_eo.pipeline.stages.search.depth import Depth, Found, search_deep
 from laion_eo.pipeline.stages.search.hits import Hits, Search, VectorsOf
 from laion_eo.pipeline.stages.search.hops import Hopping, later_hops
 from laion_eo.pipeline.stages.search.standard import Standard
-
-TIMES_K = 10
-"""How many times k neighbours are asked for at most, unless ``max_k`` says."""
 
 
 def search_pool(
@@ -55,10 +51,8 @@ def search_pool(
 
 
 def _depth(options: RetrieverConfig, standard: Standard | None) -> Depth:
-    most = options.k
-    if options.distinct is not None or options.until is not None:
-        most = options.max_k or min(TIMES_K * options.k, MOST_NEIGHBORS)
     threshold = np.inf if standard is None else standard.threshold
+    most = options.asked_at_most()
     return Depth(options.k, most, options.distinct, options.until, threshold)
 
 

@@ -14,7 +14,7 @@ from laion_eo.kinds import Retriever, ShardedRetriever, no_neighbors
 from laion_eo.kinds.contract import check_count, check_counts, check_neighbors
 from laion_eo.pipeline.stages.search.shard_store import Searched, ShardStore, join
 from laion_eo.pipeline.workbench import Workbench
-from laion_eo.types import Embeddings, Neighbors
+from laion_eo.types import Embeddings
 
 logger = logging.getLogger("laion_eo")
 
@@ -37,7 +37,7 @@ class ShardSearch:
     def _retriever(self) -> ShardedRetriever:
         return cast("ShardedRetriever", self._workbench.ready(self._workbench.one(Retriever)))
 
-    def search(self, store: ShardStore, name: str) -> Neighbors:
+    def search(self, store: ShardStore, name: str) -> Searched:
         """Search shard by shard; what is finished is kept, and not done again after a kill.
 
         Args:
@@ -60,8 +60,7 @@ class ShardSearch:
             store.save(stop, stop + count, found)
             stop += count
             best = join(best, found)
-        retriever.add_counts(best.counts)
-        return best.neighbors
+        return best
 
     def search_shard(self, task: tuple[int, NDArray[np.float32]]) -> Searched:
         """Search one shard; on a cluster, this runs on any machine that sees the run directory.

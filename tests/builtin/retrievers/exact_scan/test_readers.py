@@ -77,6 +77,14 @@ def test_the_same_neighbours_from_every_format(
     found = mine.search(QUERIES, 20)
     np.testing.assert_array_equal(found.ids, expected.ids)
     np.testing.assert_array_equal(found.scores, expected.scores)
+    rows = np.array([499, 3, 125, 4, 119, 120, 0], np.int64)
+    wide = VECTORS[rows].astype(np.float64)
+    unit = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
+    assert mine.has_vectors()
+    np.testing.assert_array_equal(mine.vectors(rows), unit)
+    assert mine.vectors(rows[:0]).shape == (0, 32)
+    with pytest.raises(DataError, match="no row 500; there are 500"):
+        mine.vectors(np.array([500], np.int64))
     if write is not sisap:
         ids = np.array([499, 125, 0], np.int64)
         urls = [f"http://pool/{row}" for row in ids]
@@ -90,6 +98,8 @@ def test_a_pool_behind_a_url(tmp_path: Path) -> None:
     far = scan("memory://a/pool")
     expected = scan(plain).search(QUERIES, 20)
     np.testing.assert_array_equal(far.search(QUERIES, 20).ids, expected.ids)
+    rows = np.array([130, 7], np.int64)
+    np.testing.assert_array_equal(far.vectors(rows), scan(plain).vectors(rows))
     assert far.lookup(np.array([499], np.int64))["url"].to_pylist() == ["http://pool/499"]
     before = far.identity()
     memory.pipe("/a/pool/img_emb/img_emb_002.npy", b"\x93NUMPY")

@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 import tomli_w
 from numpy.typing import NDArray
+from rounds import in_rounds
 
 from laion_eo.builtin.retrievers.exact_scan import ExactScan
+from laion_eo.integrity.verify import verify
 from laion_eo.pipeline import run
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.runner import Runner
-from laion_eo.pipeline.stages.neighbors import read_queries
 from laion_eo.pipeline.stages.search.shards import ShardSearch
+from laion_eo.pipeline.vectors.queries import read_queries
 from laion_eo.registry import Registry
 from laion_eo.types import JSON, Embeddings, Neighbors
 
@@ -144,6 +146,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from laion_eo.builtin.retrievers.exact_scan import ExactScan
+from laion_eo.integrity.verify import verify
 from laion_eo.pipeline import run
 from laion_eo.registry import Registry
 from laion_eo.testing import colours
@@ -177,3 +180,57 @@ def test_a_killed_search_resumes_after_its_last_shard(
     again = subprocess.run([*command, "0"], capture_output=True, text=True, check=True)
     assert again.stdout.split("\n")[0] == f"shard {done}"
     assert neighbors(tmp_path / "run") == neighbors(whole.folder)
+
+
+@pytest.fixture
+def mixed(run_data: dict[str, JSON], tmp_path: Path) -> dict[str, JSON]:
+    """The run over the small web in several rounds."""
+    return in_rounds(run_data, tmp_path / "mixed")
+
+
+def cut_into(data: dict[str, JSON], shard_rows: int) -> dict[str, JSON]:
+    return data | {"retriever": data["retriever"] | {"shard_rows": shard_rows}}
+
+
+def test_shards_change_nothing_of_several_rounds(
+    mixed: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    whole = run(cut_into(mixed, 1000), tmp_path / "whole", registry=registry)
+    cut = run(cut_into(mixed, 9), tmp_path / "cut", registry=registry)
+    assert neighbors(cut.folder) == neighbors(whole.folder)
+    assert pairs(cut.folder) == pairs(whole.folder) > 0
+    found = [one.manifest["stages"]["neighbors"]["facts"]["search"] for one in (cut, whole)]
+    assert found[0] == found[1]
+    assert found[0]["hops"]["2"]["queries"] > 0
+    assert verify(cut.folder).faults == ()
+
+
+def test_a_later_round_resumes_after_its_last_shard(
+    mixed: dict[str, JSON], registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = cut_into(mixed, 9)
+    plain: Search = ExactScan.search_shard
+    searched: list[tuple[int, int, int]] = []
+    stumbles = -1
+
+    def stumbling(
+        self: ExactScan, queries: Embeddings, k: int, shard: int, floor: NDArray[np.float32]
+    ) -> Neighbors:
+        searched.append((len(queries), k, shard))
+        if len(searched) == stumbles:
+            raise KeyboardInterrupt
+        return plain(self, queries, k, shard, floor)
+
+    monkeypatch.setattr(ExactScan, "search_shard", stumbling)
+    whole = run(data, tmp_path / "whole", registry=registry)
+    everything = list(searched)
+    stumbles = len(everything) - 2
+    searched.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run(data, tmp_path / "run", registry=registry)
+    searched.clear()
+    stumbles = -1
+    again = run(data, tmp_path / "run", registry=registry)
+    assert searched == everything[-3:]
+    assert neighbors(again.folder) == neighbors(whole.folder)
+    assert pairs(again.folder) == pairs(whole.folder)

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from laion_eo.cli import main
-from laion_eo.cli.contact import with_contact
+from laion_eo.cli.input.contact import with_contact
 from laion_eo.contact import VARIABLE, NoContactError
 
 MAIL = "someone@example.org"
 WORK = """
-from laion_eo.cli.contact import with_contact
+from laion_eo.cli.input.contact import with_contact
 from laion_eo.contact import NoContactError, known_contact
 
 def work():

@@ -9,6 +9,7 @@ from pathlib import Path
 from laion_eo.blame import naming_culprits
 from laion_eo.kinds import AnchorSource, PoolSize, Retriever, texts_beside
 from laion_eo.kinds.contract import check_count, check_size
+from laion_eo.pipeline.planning.assumptions import Assumption, assumptions
 from laion_eo.pipeline.runner import Runner
 from laion_eo.pipeline.stages import Step
 from laion_eo.registry import Registry
@@ -61,12 +62,14 @@ class Plan:
         pool_rows: Rows of the pool; ``None`` where that is not cheap to know.
         pool_bytes: Bytes that the search reads.
         download_bytes: Bytes of images at most, at 100 kB each.
+        assumed: The defaults that stand where the run file says nothing.
     """
 
     stages: tuple[PlannedStage, ...]
     pool_rows: int | None
     pool_bytes: int | None
     download_bytes: int | None
+    assumed: tuple[Assumption, ...] = ()
 
 
 def plan(
@@ -97,7 +100,7 @@ def _plan(runner: Runner) -> Plan:
     anchors = None
     if counted is not None:
         anchors = check_count(source, counted, "samples") + len(texts_beside(source))
-    hits = None if anchors is None else anchors * retriever.config.k
+    hits = None if anchors is None else retriever.config.most_hits(anchors)
     images = hits if size is None or hits is None else min(hits, size.rows)
     rows = {"anchors": anchors, "neighbors": hits}
     stages = []
@@ -112,6 +115,7 @@ def _plan(runner: Runner) -> Plan:
         size.rows if size else None,
         size.bytes if size else None,
         None if images is None else images * BYTES_PER_IMAGE,
+        assumptions(runner.workbench),
     )
 
 

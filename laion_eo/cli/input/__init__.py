@@ -1,0 +1,1 @@
+"""What several commands take in: options, and answers of whoever sits at the terminal."""
