@@ -34,11 +34,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from quality_domains import try_domains
 from quality_figures import Case, Outcome, Weights
-from quality_labels import teach
+from quality_labels import compare_taught, teach
 from quality_page import Results, write_page
 from quality_pools import SHARES, Collection, draw, embed, load, unseen, write_pool
 from quality_recipes import OURS, PAPER, Recipe, anchors_of, recipes
-from quality_runs import Known, Trial, choose_anchors, compare, embed_anchors, registry
+from quality_runs import FullRun, Known, Trial, choose_anchors, compare, embed_anchors, registry
 
 ANCHORS = (None, 50, 20)
 ANCHORS_FILE = "anchors.parquet"
@@ -75,7 +75,7 @@ class World:
             trial = Trial(run_file, anchors, self.known, places, folder / "run", registry())
             yield self._outcome(Case(recipe.name, *task[:3]), places, trial, recipe, ())
             truth = self.pictures.truth[places]
-            for budget, told in teach(trial, recipe, folder, truth):
+            for budget, told in teach(trial, recipe, folder / "pool", truth):
                 name = f"{recipe.name}, {budget} labels"
                 yield self._outcome(Case(name, *task[:3]), places, trial, recipe, told)
 
@@ -144,20 +144,25 @@ def try_all(shared: Path, cache: Path, seeds: int) -> dict[Case, list[Outcome]]:
 
 def check(world: World, shared: Path, folder: Path) -> dict[str, int]:
     """Run each recipe for real with one pool; return how many verdicts were compared."""
-    compared = {}
+    compared: dict[str, int] = {}
+    first = folder / "run-0"
     for recipe in world.recipes:
         hard = not recipe.reads_captions
         places = draw(world.pictures, 0.05, hard, 0)
         pool = folder / f"pool-{hard}"
         if not pool.exists():
             write_pool(world.pictures, places, pool)
-        trial = Trial(
-            recipe.run_file(pool), world.anchors, world.known, places, folder / "memory", registry()
-        )
+        run_file, memory = recipe.run_file(pool), folder / "memory"
+        trial = Trial(run_file, world.anchors, world.known, places, memory, registry())
         options = recipe.options(pool, anchors_of(shared))
         out = folder / f"run-{len(compared)}"
-        compared[recipe.name] = compare(trial, recipe.source, options, out, folder / "run-0")
-        print(f"{recipe.name}: {compared[recipe.name]} verdicts are those of a run", flush=True)
+        full = FullRun(recipe.source, options, out, [first] if compared else [])
+        compared[recipe.name] = compare(trial, full)
+        if recipe.labels:
+            name = f"{recipe.name} with {recipe.labels[-1]} labels"
+            truth = world.pictures.truth[places]
+            compared[name] = compare_taught(trial, recipe, pool, truth, full)
+    print("the verdicts are those of runs:", compared, flush=True)
     return compared
 
 

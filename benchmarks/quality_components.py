@@ -42,7 +42,8 @@ def _model() -> TinyModel:
 
 @cache
 def _said(text: str) -> Embeddings:
-    return _model().encode_texts([text])[0]
+    vector: Embeddings = _model().encode_texts([text])[0]
+    return vector
 
 
 class TinyOnce(Tiny):

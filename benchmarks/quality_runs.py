@@ -27,22 +27,18 @@ from laion_eo.pipeline import run
 from laion_eo.pipeline.checks import check_chain
 from laion_eo.pipeline.manifest import StageRecord
 from laion_eo.pipeline.run_dir import RunDir
-from laion_eo.pipeline.stages import (
-    Anchors,
-    AnchorScores,
-    Candidates,
-    FittedScores,
-    Languages,
-    NeighborsStage,
-    Scores,
-    ShardedStage,
-    TableStage,
-    Verdicts,
-)
+from laion_eo.pipeline.stages.anchors import Anchors
+from laion_eo.pipeline.stages.base import ShardedStage, TableStage
+from laion_eo.pipeline.stages.fitted import AnchorScores, FittedScores
+from laion_eo.pipeline.stages.languages import Languages
+from laion_eo.pipeline.stages.neighbors import Candidates, NeighborsStage
+from laion_eo.pipeline.stages.scores import Scores
+from laion_eo.pipeline.stages.verdicts import Verdicts
 from laion_eo.pipeline.vectors.stored import to_bytes
 from laion_eo.pipeline.workbench import Workbench, key_of
 from laion_eo.registry import Registry
 from laion_eo.schema import DOWNLOADS, EMBEDDINGS
+from laion_eo.types import JSON
 
 DTYPE = "float16"
 """Of the vectors that are kept: that of pools."""
@@ -216,32 +212,36 @@ class Trial:
         return np.asarray(table[name].to_numpy(), dtype=np.float64)
 
 
-def compare(
-    trial: Trial, source: Path | dict[str, object], overrides: Sequence[str], out: Path, reuse: Path
-) -> int:
-    """Run the whole pipeline, and return how many verdicts are the trial's, all of them.
+@dataclass(frozen=True)
+class FullRun:
+    """A run of the whole pipeline.
 
-    Args:
-        trial: What was judged in memory.
+    Attributes:
         source: The run file.
-        overrides: Of the run file, with the anchors and the pool of the trial.
+        overrides: With the anchors and the pool of a trial.
         out: The run directory.
-        reuse: An earlier one, if it exists.
+        reuse: Earlier ones, whose embeddings are taken over.
+        labels: What its labels are, if it has any.
+    """
+
+    source: Path | dict[str, JSON]
+    overrides: Sequence[str]
+    out: Path
+    reuse: Sequence[Path] = ()
+    labels: Path | None = None
+
+
+def compare(trial: Trial, full: FullRun) -> int:
+    """Run the whole pipeline, and return how many verdicts are the trial's: all of them.
 
     Raises:
         AssertionError: A row differs.
     """
-    reused = [reuse] if reuse.is_dir() and reuse != out else []
-    result = run(source, out, overrides, registry(), reuse=reused)
-    theirs = RunDir(result.folder).read("verdicts").sort_by("id")
-    ours = trial.verdicts.sort_by("id")
-    rows = ("id", "kept", "filter")
-    differing = [
-        (mine, other)
-        for mine, other in zip(
-            ours.select(rows).to_pylist(), theirs.select(rows).to_pylist(), strict=True
-        )
-        if mine != other
-    ]
-    assert not differing, f"{out}: {len(differing)} verdicts differ, such as {differing[0]}"
-    return ours.num_rows
+    run(full.source, full.out, full.overrides, registry(), reuse=full.reuse, labels=full.labels)
+    tables = (trial.verdicts, RunDir(full.out).read("verdicts"))
+    ours, theirs = (
+        table.sort_by("id").select(["id", "kept", "filter"]).to_pylist() for table in tables
+    )
+    differing = [pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]]
+    assert not differing, f"{full.out}: {len(differing)} verdicts differ, such as {differing[0]}"
+    return len(ours)
