@@ -57,7 +57,8 @@ def children(folder: Path) -> list[str]:
 
 
 FOLDERS = sorted(
-    {path.parent for path in PACKAGE.rglob("*.py")} - {PACKAGE},  # the root's are in layers
+    # The root's are in layers, and the commands in the order in which they are used.
+    {path.parent for path in PACKAGE.rglob("*.py")} - {PACKAGE, PACKAGE / "cli"},
     key=str,
 )
 

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from laion_eo.cli import main
-from laion_eo.labels import Label, read_labels, write_labels
+from laion_eo.labels import read_labels, write_labels
 from laion_eo.pipeline import RunResult
 
 
@@ -28,13 +29,8 @@ def folder(finished_run: RunResult, tmp_path: Path) -> Path:
 def labelled(folder: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     out = say(capsys, folder, "--plan", 12, "--out", path)
     assert out == f"{path}: 12 images to label, 1 or 0 in the column `label`.\n"
-    write_labels(path, [Label(**{**_fields(one), "label": True}) for one in read_labels(path)])
+    write_labels(path, [replace(label, label=True) for label in read_labels(path)])
     return path
-
-
-def _fields(label: Label) -> dict[str, object]:
-    names = ("id", "kind", "plan", "stratum", "stratum_rows")
-    return {name: getattr(label, name) for name in names}
 
 
 def test_a_plan_and_its_receipt(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def green_run_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GreenRu
 def green_run(green_run_once: GreenRun, tmp_path: Path) -> GreenRun:
     """A copy of the run."""
     shutil.copytree(green_run_once.folder, tmp_path / "run")
-    return replace(green_run_once, folder=tmp_path / "run")
+    data = deepcopy(green_run_once.data)  # a test may change its options
+    return replace(green_run_once, data=data, folder=tmp_path / "run")
 
 
 @pytest.fixture
