@@ -36,14 +36,26 @@ from quality_domains import try_domains
 from quality_figures import Case, Outcome, Weights
 from quality_labels import compare_taught, teach
 from quality_page import Results, write_page
-from quality_pools import SHARES, Collection, draw, embed, load, unseen, write_pool
+from quality_pools import (
+    HARD,
+    KINDS,
+    NEW,
+    PLAIN,
+    SHARES,
+    Collection,
+    draw,
+    embed,
+    load,
+    unseen,
+    write_pool,
+)
 from quality_recipes import OURS, PAPER, Recipe, anchors_of, recipes
 from quality_runs import FullRun, Known, Trial, choose_anchors, compare, embed_anchors, registry
 
 ANCHORS = (None, 50, 20)
 ANCHORS_FILE = "anchors.parquet"
 WORKERS = 2
-Task = tuple[bool, float, int | None, int]
+Task = tuple[str, float, int | None, int]
 
 
 @dataclass(frozen=True)
@@ -64,12 +76,12 @@ class World:
 
     def trials(self, task: Task, folder: Path) -> Iterator[Outcome]:
         """Yield what each recipe does with one pool."""
-        hard, share, count, seed = task
-        places = draw(self.pictures, share, hard, seed)
+        kind, share, count, seed = task
+        places = draw(self.pictures, kind, share, seed)
         write_pool(self.pictures, places, folder / "pool")
         anchors = choose_anchors(self.anchors, count, seed)
         for recipe in self.recipes:
-            if hard and recipe.reads_captions:
+            if kind != PLAIN and recipe.reads_captions:
                 continue
             run_file = recipe.run_file(folder / "pool")
             trial = Trial(run_file, anchors, self.known, places, folder / "run", registry())
@@ -125,10 +137,10 @@ def _try(task: Task) -> list[Outcome]:
 def try_all(shared: Path, cache: Path, seeds: int) -> dict[Case, list[Outcome]]:
     """Try every recipe with every pool and number of anchors."""
     tasks = [
-        (hard, share, count, seed)
-        for hard in (False, True)
+        (kind, share, count, seed)
+        for kind in KINDS
         for share in SHARES
-        for count in ANCHORS
+        for count in (ANCHORS if kind != NEW else ANCHORS[:1])
         for seed in range(seeds)
     ]
     found = defaultdict[Case, list[Outcome]](list)
@@ -137,7 +149,7 @@ def try_all(shared: Path, cache: Path, seeds: int) -> dict[Case, list[Outcome]]:
         for done, outcomes in enumerate(workers.map(_try, tasks), 1):
             for outcome in outcomes:
                 found[outcome.case].append(outcome)
-            if done % (len(ANCHORS) * seeds) == 0:
+            if done % (len(SHARES) * seeds) == 0:
                 print(f"{done} of {len(tasks)} pools", flush=True)
     return dict(found)
 
@@ -147,9 +159,9 @@ def check(world: World, shared: Path, folder: Path) -> dict[str, int]:
     compared: dict[str, int] = {}
     first = folder / "run-0"
     for recipe in world.recipes:
-        hard = not recipe.reads_captions
-        places = draw(world.pictures, 0.05, hard, 0)
-        pool = folder / f"pool-{hard}"
+        kind = PLAIN if recipe.reads_captions else HARD
+        places = draw(world.pictures, kind, 0.05, 0)
+        pool = folder / f"pool-{kind}"
         if not pool.exists():
             write_pool(world.pictures, places, pool)
         run_file, memory = recipe.run_file(pool), folder / "memory"
@@ -198,10 +210,10 @@ def main() -> None:
 def summary(results: Results) -> dict[str, object]:
     """Return the JSON line."""
     paper, ours = (
-        results.figures[Case(name, True, 0.05, None)].precision.value for name in (PAPER, OURS)
+        results.figures[Case(name, HARD, 0.05, None)].precision.value for name in (PAPER, OURS)
     )
     detail = {
-        f"{case.recipe}, {case.share:.0%}{', hard' if case.hard else ''}": [
+        f"{case.recipe}, {case.share:.0%}, {case.kind}": [
             round(figure.precision.value, 3),
             round(figure.recall.value, 3),
         ]

@@ -20,7 +20,7 @@ class Case:
     """What was tried: the recipe, the pool and the anchors, but for the seed."""
 
     recipe: str
-    hard: bool
+    kind: str
     share: float
     anchors: int | None
 

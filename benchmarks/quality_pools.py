@@ -25,6 +25,13 @@ LEFT_OUT = "planet"
 OTHERS = 1160
 """Pictures of other things in each pool, of those that are not hard: with 498 satellite images,
 they are 30 %."""
+PLAIN, HARD, NEW = "plain", "hard", "new"
+KINDS = {
+    PLAIN: "",
+    HARD: ", hard negatives in",
+    NEW: ", hard negatives in, new sources alone",
+}
+"""The pools: of miniweb; with ``hardset``; with its satellite images and no others."""
 SETS = ("miniweb", "hardset")
 SHARES = (0.30, 0.05, 0.01)
 
@@ -139,24 +146,28 @@ def _is_large(shown: Shown) -> bool:
     return min(shown.width, shown.height) >= LEAST_SIDE
 
 
-def draw(world: Collection, share: float, hard: bool, seed: int) -> Ids:
+def draw(world: Collection, kind: str, share: float, seed: int) -> Ids:
     """Draw a pool: places in ``world``, in a random order.
 
     Args:
         world: All pictures; those with a kind are of ``hardset``.
-        share: Of satellite images. There are fewer where there are not enough.
-        hard: Whether hardset is there, too: all of its other pictures, and its satellite images
-            among those that are drawn from.
+        kind: One of :data:`KINDS`.
+        share: Of satellite images. Where there are not enough, there are fewer of the others, but
+            only in the pools of new sources.
         seed: Of the draw.
     """
     truth = world.truth
     is_hard = np.array([bool(shown.kind) for shown in world.shown])
     rng = np.random.default_rng(seed)
     others = rng.choice(np.flatnonzero(~truth & ~is_hard), OTHERS, replace=False)
-    if hard:
+    if kind != PLAIN:
         others = np.concatenate([others, np.flatnonzero(~truth & is_hard)])
-    satellites = np.flatnonzero(truth & (is_hard & hard | ~is_hard))
+    eligible = {PLAIN: ~is_hard, HARD: np.ones_like(is_hard), NEW: is_hard}[kind]
+    satellites = np.flatnonzero(truth & eligible)
     wanted = min(math.ceil(share / (1 - share) * len(others)), len(satellites))
+    if kind == NEW:
+        fitting = round(wanted * (1 - share) / share)
+        others = rng.permutation(others)[:fitting]
     chosen = rng.choice(satellites, wanted, replace=False)
     return rng.permutation(np.concatenate([others, chosen]))
 
