@@ -124,7 +124,7 @@ class Candidates:
 
     @cached_property
     def _model(self) -> str:
-        models = self._stored.models()
+        models = self._stored.models
         if len(models) == 1:
             return models[0]
         table = self.manifest.resolved.embedder.model_dump()
