@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from laion_eo.kinds import Filter, FitData
+from laion_eo.kinds import AnchorSet, Filter, FitData
 from laion_eo.kinds.contract import check_needs, check_verdict
 from laion_eo.schema import SCORED
 from laion_eo.testing.suites.base import ComponentTests
@@ -15,6 +15,7 @@ from laion_eo.testing.suites.rows import sample_rows
 from laion_eo.types import JSON, Verdict
 
 ROWS = 60
+ANCHOR_ROWS = 20
 
 
 class FilterTests(ComponentTests):
@@ -52,16 +53,24 @@ class FilterTests(ComponentTests):
             )
         return table
 
+    def data(self, table: pa.Table) -> FitData:
+        """Return the rows to fit on, with 20 anchors: the scores of the table's first rows."""
+        rows = self.table().slice(0, ANCHOR_ROWS)
+        own = [name for name in rows.column_names if name not in SCORED.names]
+        anchors = rows.select(["source", "view", *own])
+        anchors = anchors.append_column("text", pa.nulls(ANCHOR_ROWS, pa.string()))
+        return FitData(table, AnchorSet(anchors, np.zeros((ANCHOR_ROWS, 3), np.float32)))
+
     def judge(self, component: Filter, table: pa.Table, step: int = ROWS) -> Verdict:
         """Fit the filter on a table and judge all its rows, ``step`` at a time."""
-        component.fit(FitData(table))
+        component.fit(self.data(table))
         parts = [component.keep(table.slice(at, step)) for at in range(0, len(table), step)]
         masks = [np.zeros(0, bool), *(part.mask for part in parts)]
         return Verdict(np.concatenate(masks), [why for part in parts for why in part.reasons])
 
     def facts_of(self, component: Filter) -> dict[str, JSON]:  # type: ignore[override]
         """Return the facts after a fit."""
-        component.fit(FitData(self.table()))
+        component.fit(self.data(self.table()))
         return component.facts()
 
     def test_what_it_needs_is_there(self, component: Filter) -> None:
@@ -98,7 +107,7 @@ class FilterTests(ComponentTests):
     def test_no_rows(self, component: Filter) -> None:
         """A run that found nothing is no error."""
         nothing = self.table().slice(0, 0)
-        component.fit(FitData(nothing))
+        component.fit(self.data(nothing))
         check_verdict(component, component.keep(nothing), 0)
 
 
