@@ -61,6 +61,10 @@ class ComponentConfig(Model):
         return self.model_dump().items() if self._written else super().__repr_args__()
 
 
+WARNINGS = "warnings"
+"""The fact, a list of texts, that a run says as warnings when it ends, and the card repeats."""
+
+
 def _no_progress(done: int, total: int) -> None:
     """Drop the report."""
 
@@ -139,7 +143,10 @@ class Component(ABC):
         return None
 
     def facts(self) -> dict[str, JsonValue]:
-        """Return what the manifest should record of the finished work: model hashes, thresholds."""
+        """Return what the manifest should record of the finished work: model hashes, thresholds.
+
+        A list of texts named :data:`WARNINGS` is said when the run ends, and stands in the card.
+        """
         return {}
 
 

@@ -76,11 +76,22 @@ def laion_eo_downloaders() -> Sequence[type[Downloader]]:
 @hookimpl
 def laion_eo_scorers() -> Sequence[type[Scorer]]:
     """Register the scorers."""
+    from laion_eo.builtin.scorers.anchor_set import AnchorSetSimilarity
+    from laion_eo.builtin.scorers.combined import Combined
     from laion_eo.builtin.scorers.embedding import StoredEmbedding
     from laion_eo.builtin.scorers.perceptual_hash import PerceptualHash
+    from laion_eo.builtin.scorers.probe import Probe
     from laion_eo.builtin.scorers.similarity import ImageSimilarity, TextSimilarity
 
-    return [ImageSimilarity, TextSimilarity, PerceptualHash, StoredEmbedding]
+    return [
+        ImageSimilarity,
+        TextSimilarity,
+        AnchorSetSimilarity,
+        Probe,
+        Combined,
+        PerceptualHash,
+        StoredEmbedding,
+    ]
 
 
 @hookimpl

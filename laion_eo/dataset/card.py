@@ -10,6 +10,7 @@ import pyarrow as pa
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from laion_eo.component import WARNINGS
 from laion_eo.config import DatasetOptions, validate
 from laion_eo.dataset.features import dataset_info, dtype
 from laion_eo.dataset.public import scrubbed
@@ -86,7 +87,11 @@ class _Manifest(_View):
 
 
 class _Threshold(_View):
-    """What a filter records of a threshold; the last four are given if it was fitted."""
+    """What a filter records of a threshold.
+
+    The deviations and rows are given if it was fitted to the candidates, the percentile and the
+    number of anchors if it was to these.
+    """
 
     threshold: float | None
     how: str
@@ -94,6 +99,8 @@ class _Threshold(_View):
     mean: float | None = None
     standard_deviation: float | None = None
     rows: int | None = None
+    percentile: float | None = None
+    anchors: int | None = None
 
     @property
     def is_fitted(self) -> bool:
@@ -139,6 +146,7 @@ def render_card(
         versions=_versions(public),
         summary=_summary(public),
         thresholds=dict(_thresholds(public.stages["verdicts"])),
+        warnings=list(_warnings(public)),
         counts=[(n, k, v) for n, stage in public.stages.items() for k, v in stage.counts.items()],
         parts=list(_parts(public)),
         sections=[clean(redacted(section))[0] or "" for section in sections],
@@ -236,6 +244,16 @@ def _as_threshold(fact: object) -> _Threshold | None:
         return None
 
 
+def _warnings(manifest: _Manifest) -> Iterator[str]:
+    """Yield what components warn of, each once."""
+    told: dict[str, None] = {}
+    for stage in manifest.stages.values():
+        for facts in stage.facts.values():
+            warnings = facts.get(WARNINGS)
+            told |= dict.fromkeys(map(str, warnings if isinstance(warnings, list) else ()))
+    yield from told
+
+
 def _parts(manifest: _Manifest) -> Iterator[_Part]:
     """Yield the components of the run, with what is known of each but its thresholds."""
     known: dict[str, dict[str, object]] = {}
@@ -260,5 +278,7 @@ def _parts(manifest: _Manifest) -> Iterator[_Part]:
 
 def _said(facts: dict[str, object]) -> str:
     return ", ".join(
-        f"{key} {value}" for key, value in facts.items() if not isinstance(value, dict)
+        f"{key} {value}"
+        for key, value in facts.items()
+        if not isinstance(value, dict) and key != WARNINGS
     )

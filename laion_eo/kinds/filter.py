@@ -39,6 +39,13 @@ class Filter(Component):
         """
         return ()
 
+    def needs_of_anchors(self) -> tuple[str, ...]:
+        """Return those of ``needs`` that the anchors must have, too, for ``fit``.
+
+        A run whose scorers do not score anchors is refused before any work.
+        """
+        return ()
+
     def check_columns(self, columns: pa.Schema) -> None:
         """Raise if a column is of a type that it cannot judge.
 

@@ -104,6 +104,13 @@ class FittedScorer(Scorer):
     It comes after the others, in the order of the run file, and may need their columns.
     """
 
+    def needs_of_anchors(self) -> tuple[str, ...]:
+        """Return those of ``needs`` that the anchors must have, too, for ``fit``.
+
+        A run whose scorers do not score anchors is refused before any work.
+        """
+        return ()
+
     @abstractmethod
     def fit(self, data: FitData) -> None:
         """See all rows once, before the first ``score``.

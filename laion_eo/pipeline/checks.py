@@ -45,6 +45,8 @@ def check_chain(workbench: Workbench) -> None:
                 near = did_you_mean(name, known)
                 lacks = "no scorer before it makes" if fitted else "no download has"
                 raise ConfigError(f"{place} needs {name!r}, which {lacks}.{near}")
+        if isinstance(scorer, FittedScorer):
+            _check_anchors_have(workbench, scorer, place)
         for name in check_columns(scorer, scorer.columns).names:
             if name in owners:
                 twin = owners[name] == repr(scorer.name) and "column" in scorer.Config.model_fields
@@ -61,11 +63,24 @@ def check_chain(workbench: Workbench) -> None:
         if missing:
             hints = "; ".join(_hint(name, there, workbench.registry) for name in missing)
             raise ConfigError(f"{where}: [[filters]] {index}: {filter_.name} needs {hints}.")
+        _check_anchors_have(workbench, filter_, f"{where}: [[filters]] {index}: {filter_.name}")
         try:
             filter_.check_model(str(workbench.one(Embedder).model_id))
             filter_.check_columns(columns)
         except ConfigError as error:
             raise ConfigError(f"{where}: [[filters]] {index}: {error}") from None
+
+
+def _check_anchors_have(workbench: Workbench, part: Filter | FittedScorer, place: str) -> None:
+    """Refuse what is to be fitted to scores that the anchors do not get."""
+    scorers = workbench.all(Scorer)
+    own = {name for one in scorers if one.scores_anchors for name in one.columns.names}
+    for name in check_needs(part, part.needs_of_anchors()):
+        if name not in own:
+            raise ConfigError(
+                f"{place} is fitted to the anchors' own {name!r}, which no scorer gives them: "
+                "choose another column, or another fit."
+            )
 
 
 def _hint(column: str, there: Iterable[str], registry: Registry) -> str:

@@ -18,7 +18,7 @@ import tomli_w
 from pydantic import JsonValue
 
 from laion_eo.blame import culprit, naming_culprits
-from laion_eo.component import Context
+from laion_eo.component import WARNINGS, Context
 from laion_eo.config import RunFile
 from laion_eo.errors import ConfigError, RunError
 from laion_eo.file_record import FileRecord
@@ -220,7 +220,18 @@ class Runner:
         finished = _with_added(self._manifest(), told).dump()
         self.run_dir.write_text(MANIFEST, json.dumps(finished, indent=1) + "\n")
         self.run_dir.seal()
+        self._warn()
         return RunResult(self.run_dir.path, finished, ran)
+
+    def _warn(self) -> None:
+        """Say at the end what components warn of; it stands in the manifest and the card, too."""
+        told: dict[str, None] = {}
+        for record in self._records().values():
+            for facts in record.facts.values():
+                warnings = facts.get(WARNINGS)
+                told |= dict.fromkeys(map(str, warnings if isinstance(warnings, list) else ()))
+        for warning in told:
+            logger.warning("%s", warning)
 
     def _records(self) -> dict[str, StageRecord]:
         return self.run_dir.all_records(step.name for step in self.steps)

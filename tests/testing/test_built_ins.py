@@ -39,8 +39,11 @@ from laion_eo.builtin.retrievers.exact_scan import ExactScan
 from laion_eo.builtin.retrievers.faiss import FaissIndex
 from laion_eo.builtin.retrievers.knn_service import KnnService
 from laion_eo.builtin.retrievers.replay import Replay
+from laion_eo.builtin.scorers.anchor_set import AnchorSetSimilarity
+from laion_eo.builtin.scorers.combined import Combined
 from laion_eo.builtin.scorers.embedding import StoredEmbedding
 from laion_eo.builtin.scorers.perceptual_hash import PerceptualHash
+from laion_eo.builtin.scorers.probe import Probe
 from laion_eo.builtin.scorers.similarity import ImageSimilarity, TextSimilarity
 from laion_eo.errors import DataError
 from laion_eo.kinds import Publisher, Retriever
@@ -209,6 +212,35 @@ class TestTextSimilarityOfMany(suites.ScorerTests):
     }  # fmt: skip
 
 
+class TestAnchorSet(suites.ScorerTests):
+    component_cls = AnchorSetSimilarity
+
+
+class TestAnchorSetCentroid(suites.ScorerTests):
+    component_cls = AnchorSetSimilarity
+    options: ClassVar[dict[str, JSON]] = {"how": "centroid", "centred": True, "column": "centre"}
+
+
+class TestCombined(suites.ScorerTests):
+    component_cls = Combined
+    options: ClassVar[dict[str, JSON]] = {"columns": ["one", "other"]}
+    columns: ClassVar[dict[str, list[JSON]]] = {
+        "one": [0.1, 0.5, None, 0.4],
+        "other": [3.0, -2.0, 0.5],
+    }
+
+
+class TestProbe(suites.ScorerTests):
+    component_cls = Probe
+    options: ClassVar[dict[str, JSON]] = {"below": ["text_similarity"]}
+    columns: ClassVar[dict[str, list[JSON]]] = {"text_similarity": [0.3, 0.2]}
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _installed(cls) -> None:
+        pytest.importorskip("sklearn")
+
+
 class TestPerceptualHash(suites.ScorerTests):
     component_cls = PerceptualHash
 
@@ -258,6 +290,21 @@ class TestMinSize(suites.FilterTests):
 
 class TestSimilarityThreshold(suites.FilterTests):
     component_cls = SimilarityThreshold
+
+
+class TestSimilarityThresholdOfAnchors(suites.FilterTests):
+    component_cls = SimilarityThreshold
+    options: ClassVar[dict[str, JSON]] = {"fit": "anchors", "percentile": 10}
+
+
+class TestSimilarityThresholdOfColumns(suites.FilterTests):
+    component_cls = SimilarityThreshold
+    options: ClassVar[dict[str, JSON]] = {
+        "columns": {"brightness": {"sigma": 0.5}, "redness": {"threshold": 2}}
+    }
+    columns: ClassVar[dict[str, list[JSON]]] = {
+        "brightness": [0.1, 0.5, None, float("nan"), 0.9], "redness": [1, 3, 4],
+    }  # fmt: skip
 
 
 class TestDuplicates(suites.FilterTests):

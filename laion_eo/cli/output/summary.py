@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from rich.console import Console
 from rich.table import Table
 
+from laion_eo.component import WARNINGS
 from laion_eo.pipeline import RunResult
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.schema import DOWNLOAD_STATUSES
@@ -31,10 +32,11 @@ def print_run(result: RunResult, console: Console) -> None:
     if line := yield_line(result.manifest["stages"]["candidates"]["facts"].get("yield", {})):
         console.print(line)
     for name, facts in result.manifest["stages"]["verdicts"]["facts"].items():
-        plain = {what: fact for what, fact in facts.items() if not isinstance(fact, dict)}
+        told = {what: fact for what, fact in facts.items() if what != WARNINGS}
+        plain = {what: fact for what, fact in told.items() if not isinstance(fact, dict)}
         if plain:
             console.print(f"{name}: {as_text(plain)}")
-        for what, fact in facts.items():
+        for what, fact in told.items():
             if what not in plain:
                 console.print(f"{name}: {what} {as_text(fact)}")
     if not result.ran:

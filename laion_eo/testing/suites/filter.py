@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from laion_eo.kinds import Filter, FitData
+from laion_eo.kinds import AnchorSet, Filter, FitData
 from laion_eo.kinds.contract import check_needs, check_verdict
 from laion_eo.schema import SCORED
 from laion_eo.testing.suites.base import ComponentTests
@@ -15,6 +15,7 @@ from laion_eo.testing.suites.rows import sample_rows
 from laion_eo.types import JSON, Embeddings, Verdict
 
 ROWS = 60
+ANCHOR_ROWS = 20
 
 
 class FilterTests(ComponentTests):
@@ -53,15 +54,15 @@ class FilterTests(ComponentTests):
         return table
 
     def data(self, table: pa.Table) -> FitData:
-        """Return what the filter is fitted on: rows, each with a vector of its own, no anchors."""
+        """Return what the filter is fitted on: rows and 20 anchors, with vectors of their own.
 
-        def vectors(rows: pa.Table) -> Embeddings:
-            draws = [np.random.default_rng(row).normal(size=16) for row in rows["id"].to_pylist()]
-            found = np.array(draws, np.float32).reshape(len(draws), 16)
-            unit: Embeddings = found / np.linalg.norm(found, axis=1, keepdims=True)
-            return unit
-
-        return FitData(table, vectors=vectors)
+        The anchors have the scores of the table's first rows.
+        """
+        rows = self.table().slice(0, ANCHOR_ROWS)
+        own = [name for name in rows.column_names if name not in SCORED.names]
+        anchors = rows.select(["source", "view", *own])
+        anchors = anchors.append_column("text", pa.nulls(ANCHOR_ROWS, pa.string()))
+        return FitData(table, AnchorSet(anchors, _vectors(rows)), _vectors)
 
     def judge(self, component: Filter, table: pa.Table, step: int = ROWS) -> Verdict:
         """Fit the filter on a table and judge all its rows, ``step`` at a time."""
@@ -111,6 +112,14 @@ class FilterTests(ComponentTests):
         nothing = self.table().slice(0, 0)
         component.fit(self.data(nothing))
         check_verdict(component, component.keep(nothing), 0)
+
+
+def _vectors(rows: pa.Table) -> Embeddings:
+    """Return a vector for each row: float32, (n, 16), of length 1."""
+    draws = [np.random.default_rng(row).normal(size=16) for row in rows["id"].to_pylist()]
+    found = np.array(draws, np.float32).reshape(len(draws), 16)
+    unit: Embeddings = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return unit
 
 
 def _repeat(column: pa.ChunkedArray) -> pa.Array:
