@@ -2,8 +2,8 @@
 
 ``python benchmarks/examples_end_to_end.py [--shared DIR] [--out DIR] [--pool DIR]``
 
-Dogs, clip art and rivers with 20 anchors of their own each, drawn at random, and parking lots with
-the 20 texts of its run file, among 8,353 labelled web-like pictures, served on loopback. The run
+Dogs, clip art, rivers and parking lots with 20 anchors of their own each, drawn at random, parking
+lots with the 20 texts of its run file, too, among 8,353 labelled web-like pictures, served on loopback. The run
 files are those of ``examples/``; only the paths of anchors and pool are set. A published picture is
 right if it belongs to the domain; unclear pictures and the anchors do not count.
 
@@ -106,11 +106,9 @@ def main() -> None:
                 'downloader.allow_hosts=["127.0.0.1"]',
                 "downloader.delay=0",
             ]
-            anchors: set[str] = set()
-            if name != "parking":
-                folder = arguments.out.resolve() / "anchors" / name
-                anchors = web.draw(domain, folder)
-                options.append(f"anchors.root={folder}")
+            folder = arguments.out.resolve() / "anchors" / name
+            anchors = web.draw(domain, folder)
+            options.append(f"anchors.root={folder}")
             result = run(EXAMPLES / f"{name}.toml", arguments.out / name, options)
             detail[name] = measure(web, name, anchors, result)
             print(name, {what: round(value, 4) for what, value in detail[name].items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from laion_eo.scaffold.domain import slug
-from laion_eo.scaffold.inspection import Normalization, inspect_texts
+from laion_eo.scaffold.inspection import Normalization
 from laion_eo.scaffold.run_file import Domain, render
 
 PARKING = (
@@ -51,17 +51,16 @@ def _domain(name: str, title: str, prompt: str) -> Domain:
     )
 
 
-def _of_texts(domain: Domain, texts: tuple[str, ...]) -> Domain:
-    found = inspect_texts(texts)
-    anchors = {"use": "texts", "prompts": list(found.texts)}
-    return replace(domain, anchors=anchors, normalization=found.normalization)
+def _with_texts(domain: Domain, texts: tuple[str, ...]) -> Domain:
+    """Return the domain with texts that the pool is searched with beside the pictures."""
+    return replace(domain, anchors={**domain.anchors, "texts": list(texts)})
 
 
 DOMAINS = {
     "dogs": _domain("dogs", "Dogs", "a photo of a dog"),
     "clip-art": _domain("clip-art", "Clip art", "clip art on a white background"),
     "rivers": _domain("rivers", "Rivers from above", "an aerial view of a river"),
-    "parking": _of_texts(
+    "parking": _with_texts(
         _domain("parking", "Parking lots from above", "a parking lot from above"), PARKING
     ),
 }

@@ -34,16 +34,46 @@ use = "image-similarity" # how much it looks like the anchor that found it
 [[scorers]]
 use = "text-similarity" # how well a text says what it shows
 prompt = {prompt}
+# negatives = ["a drawing", "a map"] # what looks alike and is not wanted, if you know it
+
+[[scorers]]
+use = "probe" # tells the anchors from images that the text says nothing of
+below = ["text_similarity"]
+
+[[scorers]]
+use = "combined" # text and probe together, each as the anchors themselves have it
+columns = ["text_similarity", "probe"]
 """,
     filters="""\
+# The anchors say where the domain ends: an image stays if 5 % of them score no better.
 [[filters]]
 use = "similarity-threshold"
-sigma = 1.5
+fit = "anchors"
+percentile = 5
+columns.combined = {}
 """,
 )
 """Where the anchors are images."""
 
-TEXTS = IMAGES
+TEXTS = Recipe(
+    k=20,
+    scorers="""\
+# What is measured of each image; nothing is dropped here.
+[[scorers]]
+use = "image-similarity" # to the text that found it
+
+[[scorers]]
+use = "text-similarity" # how well a text says what it shows
+prompt = {prompt}
+""",
+    filters="""\
+# Texts do not say where the domain ends, as pictures do: a few of them as anchors, with
+# fit = "anchors", make a far better threshold. Or label some: laion-eo evaluate --plan.
+[[filters]]
+use = "similarity-threshold"
+sigma = 0
+""",
+)
 """Where they are texts, whose similarities are on another scale."""
 
 RECIPES = {"images": IMAGES, "texts": TEXTS}

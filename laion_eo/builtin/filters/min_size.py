@@ -21,11 +21,16 @@ class MinSize(Filter):
 
         Attributes:
             width: Pixels at least.
-            height: Pixels at least.
+            height: Pixels at least; as many as ``width`` if it is not given.
         """
 
         width: int = Field(default=256, ge=1)
-        height: int = Field(default=256, ge=1)
+        height: int | None = Field(default=None, ge=1)
+
+        @property
+        def least(self) -> tuple[int, int]:
+            """Width and height at least, pixels."""
+            return self.width, self.width if self.height is None else self.height
 
     config: Config
 
@@ -36,7 +41,8 @@ class MinSize(Filter):
     def keep(self, batch: pa.Table) -> Verdict:
         """Judge ``width`` and ``height``."""
         width, height = batch["width"].to_numpy(), batch["height"].to_numpy()
-        mask = (width >= self.config.width) & (height >= self.config.height)
-        limit = f"{self.config.width} x {self.config.height}"
+        wide, high = self.config.least
+        mask = (width >= wide) & (height >= high)
+        limit = f"{wide} x {high}"
         sizes = zip(width.tolist(), height.tolist(), strict=True)
         return Verdict(mask, [f"{w} x {h} is below {limit}" for w, h in sizes])

@@ -34,7 +34,8 @@ def limits_of(
         return tuple(_of_column(choice, facts, row))
     thresholds: dict[str, object] = {}
     if choice.use == "min-size":
-        thresholds = {column: choice.options.get(column) for column in ("width", "height")}
+        width = choice.options.get("width")
+        thresholds = {"width": width, "height": choice.options.get("height") or width}
     elif choice.use == "similarity-threshold":
         thresholds = {
             column: fact.get("threshold")

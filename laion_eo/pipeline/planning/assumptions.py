@@ -31,7 +31,6 @@ OPTIONS: dict[tuple[str, str], dict[str, str]] = {
     ("scorers", "text-similarity"): {"prompt": "images are compared with it: say yours"},
     ("filters", "min-size"): {
         "width": "pixels; narrower images are dropped",
-        "height": "pixels; lower images are dropped",
     },
     ("filters", "similarity-threshold"): {"sigma": "drops little where most candidates are wrong"},
     ("filters", "duplicates"): {"by": "copies at other sizes stay"},
