@@ -159,8 +159,9 @@ def _bars(results: Results) -> str:
         if taught:
             rest = figures.unlabelled
             met = rest.value >= precision and figures.unlabelled_recall.value >= recall
+            counts = "{} of {} kept are right; {} were to be kept".format(*figures.rest)
             cells = [
-                "the same on rows without a label, all pools together",
+                f"the same on rows without a label, all pools together ({counts})",
                 str(rest),
                 str(figures.unlabelled_recall),
             ]
