@@ -11,6 +11,7 @@ from quality_pools import Collection, Ids, Mask
 
 SAMPLES = 400
 CONFIDENCE = 0.9
+ROWS = ("right", "kept", "there")
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +62,8 @@ class Figure:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3f}".removeprefix("0") if value < 1 else "1"
+    text = f"{value:.3f}"
+    return "1" if text == "1.000" and value >= 1 else text.removeprefix("0")
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,10 @@ class Figures:
         found_recall: Share of the candidates' satellite images that was kept.
         ap: Average precision over the candidates.
         candidates: Share of satellite images among the candidates.
-        unlabelled: The precision on the rows that were not labelled.
+        unlabelled: The precision on the rows that were not labelled, of all pools together: one
+            pool has few of them that are right.
         unlabelled_recall: The recall of the candidates' satellite images, likewise.
+        rest: These rows, over all pools: those kept that are right, all kept, all that are right.
     """
 
     precision: Figure
@@ -87,6 +91,7 @@ class Figures:
     candidates: Figure
     unlabelled: Figure
     unlabelled_recall: Figure
+    rest: tuple[int, ...]
 
 
 class Weights:
@@ -107,35 +112,46 @@ class Weights:
 
     def figures(self, outcomes: Sequence[Outcome]) -> Figures:
         """Return the figures of the pools of one case."""
-        found = {name: list[Floats]() for name in Figures.__dataclass_fields__}
+        found: dict[str, list[Floats]] = {}
         for outcome in outcomes:
             for name, values in self._of(outcome).items():
-                found[name].append(values)
-        return Figures(**{name: _figure(np.array(values)) for name, values in found.items()})
+                found.setdefault(name, []).append(values)
+        together = [np.sum([self._rest(outcome)[part] for outcome in outcomes], 0) for part in ROWS]
+        right, kept, there = together
+        return Figures(
+            **{name: _figure(np.array(values)) for name, values in found.items()},
+            unlabelled=_figure(_ratio(right, kept)[None]),
+            unlabelled_recall=_figure(_ratio(right, there)[None]),
+            rest=tuple(int(counts[0]) for counts in together),
+        )
 
     def _of(self, outcome: Outcome) -> dict[str, Floats]:
         truth, weights = self.truth[outcome.places], self.samples[:, outcome.places]
-        kept, found, rest = outcome.kept, outcome.found, ~outcome.told
+        kept, found = outcome.kept, outcome.found
 
         def share(of: Mask, among: Mask) -> Floats:
-            with np.errstate(invalid="ignore"):
-                values: Floats = (weights[:, of & among].sum(1)) / weights[:, among].sum(1)
-            return values
+            return _ratio(weights[:, of & among].sum(1), weights[:, among].sum(1))
 
         precision, recall = share(truth, kept), share(kept, truth)
-        with np.errstate(invalid="ignore"):
-            f1 = 2 * precision * recall / (precision + recall)
         # Where nothing is kept, or nothing right, there is no precision or it is 0: F1 is 0.
         return {
             "precision": precision,
             "recall": recall,
-            "f1": np.nan_to_num(f1),
+            "f1": np.nan_to_num(_ratio(2 * precision * recall, precision + recall)),
             "found_recall": share(kept, truth & found),
             "ap": self._average_precision(outcome, truth, weights),
             "candidates": share(truth, found),
-            "unlabelled": share(truth, kept & rest),
-            "unlabelled_recall": share(kept, truth & found & rest),
         }
+
+    def _rest(self, outcome: Outcome) -> dict[str, Floats]:
+        """Count the rows without a label: those kept that are right, all kept, all that are right.
+
+        The last are those among the candidates.
+        """
+        truth, weights = self.truth[outcome.places], self.samples[:, outcome.places]
+        kept, rest = outcome.kept & ~outcome.told, outcome.found & ~outcome.told
+        masks = zip(ROWS, (kept & truth, kept, rest & truth), strict=True)
+        return {name: weights[:, mask].sum(1) for name, mask in masks}
 
     def _average_precision(
         self, outcome: Outcome, truth: Mask, weights: NDArray[np.float32]
@@ -150,6 +166,12 @@ class Weights:
             hits = ranked[:, right]
             values: Floats = np.nansum(precision[:, right] * hits, 1) / hits.sum(1)
         return values
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        ratio: Floats = part / whole
+    return ratio
 
 
 def _figure(values: Floats) -> Figure:

@@ -20,6 +20,9 @@ from laion_eo.pipeline.stages.assemble import with_scores
 from laion_eo.pipeline.vectors.seen import with_images
 from laion_eo.pipeline.workbench import with_labels
 
+ROUND = 10
+"""Labels that are planned at a time; the budgets are multiples."""
+
 
 class _Candidates(Candidates):
     """The candidates of a trial: what the class makes of a run directory, from memory."""
@@ -40,7 +43,8 @@ def teach(trial: Trial, recipe: Recipe, pool: Path, truth: Mask) -> Iterator[tup
 
     Args:
         trial: It has been judged without.
-        recipe: Its budgets of labels; each is planned once the one before is labelled.
+        recipe: Its budgets of labels. They are planned :data:`ROUND` at a time, each round once
+            the one before is labelled.
         pool: The pool; the file of labels is written beside it.
         truth: bool, (n,), of the pool's rows.
 
@@ -52,8 +56,8 @@ def teach(trial: Trial, recipe: Recipe, pool: Path, truth: Mask) -> Iterator[tup
     candidates, labels = _Candidates(trial), list[Label]()
     file = pool.parent / "labels.csv"
     for budget in recipe.labels:
-        planned = choose_teaching(candidates, budget - len(labels), labels)
-        labels += _answered(planned, truth)
+        while len(labels) < budget:
+            labels += _answered(choose_teaching(candidates, ROUND, labels), truth)
         write_labels(file, labels)
         run_file = recipe.run_file(pool)
         context = Context(pool.parent, run_file.config.seed)
@@ -78,13 +82,12 @@ def compare_taught(trial: Trial, recipe: Recipe, pool: Path, truth: Mask, finish
     Raises:
         AssertionError: Something else was planned, or a verdict differs.
     """
-    file, told, had = finished.out.with_suffix(".csv"), list[int](), 0
-    for budget, told in teach(trial, recipe, pool, truth):  # noqa: B007 - the last counts
-        before = file if had else None
-        plan_labels(
-            finished.out, budget - had, file, purpose="fit", labels=before, registry=registry()
-        )
+    file, told = finished.out.with_suffix(".csv"), list[int]()
+    for _, told in teach(trial, recipe, pool, truth):  # noqa: B007 - the last counts
+        pass
+    for number in range(recipe.labels[-1] // ROUND):
+        before = file if number else None
+        plan_labels(finished.out, ROUND, file, purpose="fit", labels=before, registry=registry())
         write_labels(file, _answered(read_labels(file), truth))
-        had = budget
     assert sorted(told) == sorted(label.id for label in read_labels(file))
     return compare(trial, replace(finished, labels=file))

@@ -106,6 +106,12 @@ def recipes(world: Collection) -> list[Recipe]:
         world: The pictures, which say what a usual cosine of a caption is.
     """
     sigma: JSON = {"use": "similarity-threshold", "sigma": 1.5, "image": -1.0}
+    fitted: JSON = {
+        "use": "similarity-threshold",
+        "fit": "anchors",
+        "percentile": 5,
+        "columns": {"text_similarity": {}},
+    }
     classifier: JSON = {"use": "column", "column": "above", "min": 0.0}
     captions: JSON = {"use": "column", "column": "caption_similarity", "min": usual_cosine(world)}
     said: JSON = {"use": "caption-similarity"}
@@ -114,6 +120,7 @@ def recipes(world: Collection) -> list[Recipe]:
         Recipe(PAPER, EXAMPLES / "ver-0.toml", "image_similarity", SMALL),
         Recipe(OURS, ours, "combined", SMALL, labels=BUDGETS),
         Recipe("text only, sigma", _plain([_IMAGE, _TEXT], [sigma]), "text_similarity"),
+        Recipe("text only, anchors", _plain([_IMAGE, _TEXT], [fitted]), "text_similarity"),
         Recipe(
             "RS5M-like",
             _plain([_ABOVE], [classifier], "caption-keywords", MOST),
