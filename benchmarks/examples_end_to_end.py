@@ -3,9 +3,10 @@
 ``python benchmarks/examples_end_to_end.py [--shared DIR] [--out DIR] [--pool DIR]``
 
 Dogs, clip art, rivers and parking lots with 20 anchors of their own each, drawn at random, parking
-lots with the 20 texts of its run file, too, among 8,353 labelled web-like pictures, served on loopback. The run
-files are those of ``examples/``; only the paths of anchors and pool are set. A published picture is
-right if it belongs to the domain; unclear pictures and the anchors do not count.
+lots with the 20 texts of its run file, too, among 8,353 labelled web-like pictures, served on
+loopback. The run files are those of ``examples/``; only the paths of anchors and pool are set. A
+published picture is right if it belongs to the domain; unclear pictures and the anchors do not
+count.
 
 The reference is the precision of a random choice: the domain's share of the pool.
 """

@@ -95,11 +95,10 @@ def test_other_domains_need_no_code(
     """Only what a reader has to set is set: where the pictures and the pool are."""
     options = [f"retriever.pool={tiny_pool}"]
     options += ['downloader.allow_hosts=["127.0.0.1"]', "downloader.delay=0"]
-    if name != "parking":  # its anchors are texts, in the file
-        options.append(f"anchors.root={anchors}")
+    options.append(f"anchors.root={anchors}")
     result = run(EXAMPLES / f"{name}.toml", tmp_path / "run", options)
     counts = {stage: about["counts"] for stage, about in result.manifest["stages"].items()}
-    assert counts["anchors"]["anchors"] == (20 if name == "parking" else 4)
+    assert counts["anchors"]["anchors"] == (24 if name == "parking" else 4)
     assert counts["downloads"]["ok"] == 12
     assert counts["dataset"]["rows"] > 4
     assert list((result.dataset / name).glob("train-*.parquet"))

@@ -30,8 +30,8 @@ class Probe(FittedScorer):
     score is the logarithm of the odds. An anchor is scored by a model that was fitted without it,
     without the other views of its sample and without its near-duplicates.
 
-    Where fewer than ten rows are that low, nothing can be learned: the score is 0 for all, and the
-    facts say so.
+    Where fewer than ten rows are that low, or all anchors are near-duplicates, nothing can be
+    learned: the score is 0 for all, and the facts say so.
     """
 
     name = "probe"
@@ -91,25 +91,24 @@ class Probe(FittedScorer):
         chosen = np.sort(draw.permutation(low)[:MOST])
         self._facts = {"anchors": len(positives), "low_rows": len(low), "learned_from": len(chosen)}
         self._plane, self._own = None, {}
-        if len(chosen) < FEWEST_NEGATIVES or len(positives) < 2:
-            self._facts[WARNINGS] = [
-                f"probe: {len(chosen)} rows are low in every score, of which nothing can be "
-                "learned: it is 0 for all"
-            ]
+        groups = _groups(data.anchors, positives)
+        if len(chosen) < FEWEST_NEGATIVES:
+            lacking = f"{len(chosen)} rows are low in every score, of which nothing can be learned"
+            self._facts[WARNINGS] = [f"probe: {lacking}: it is 0 for all"]
+            return
+        if len(np.unique(groups)) < 2:
+            lacking = "the anchors are near-duplicates of one picture, of which nothing is learned"
+            self._facts[WARNINGS] = [f"probe: {lacking}: it is 0 for all"]
             return
         wrong = data.vectors(data.table.take(pa.array(chosen)))
         right = data.anchors.embeddings
         self._plane = self._learn(right[positives], wrong)
-        groups = _groups(data.anchors, positives)
         part = draw.permutation(groups.max() + 1)[groups] % self.config.folds
         for fold in np.unique(part):
-            others = positives[part != fold]
-            if len(others):
-                plane = self._learn(right[others], wrong)
-                held = positives[part == fold]
-                self._own |= zip(
-                    _keys(data.anchors.table, held), plane.of(right[held]), strict=True
-                )
+            plane = self._learn(right[positives[part != fold]], wrong)
+            held = positives[part == fold]
+            keys = _keys(data.anchors.table, held)
+            self._own |= zip(keys, plane.of(right[held]), strict=True)
 
     def _low(self, data: FitData) -> NDArray[np.int64]:
         """Return the rows that are surely wrong."""
@@ -173,7 +172,7 @@ def _keys(table: pa.Table, places: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 
 def _groups(anchors: AnchorSet, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a group for each chosen anchor: what is not to be compared is of the same one."""
+    """Return the number of each chosen anchor's group: what is not to be compared is of one."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -188,5 +187,6 @@ def _groups(anchors: AnchorSet, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     total = len(anchors.embeddings)
     graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(total, total))
     _, groups = connected_components(graph, directed=False)
-    of_chosen: NDArray[np.int64] = groups[chosen].astype(np.int64)
-    return of_chosen
+    _, of_chosen = np.unique(groups[chosen], return_inverse=True)
+    numbers: NDArray[np.int64] = of_chosen.reshape(-1).astype(np.int64)
+    return numbers

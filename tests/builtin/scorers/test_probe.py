@@ -118,6 +118,15 @@ def test_too_few_low_rows_and_nothing_is_learned() -> None:
     assert "rows are low in every score, of which nothing can be learned" in warning
 
 
+def test_anchors_that_are_all_one_picture_teach_nothing() -> None:
+    anchors = anchors_of(np.repeat(ANCHORS[:1], 8, axis=0))
+    judge = fitted(scorer(), anchors, np.concatenate([RIGHT, LOW]))
+    assert score(judge, RIGHT, anchors) == [0.0] * 60
+    assert score(judge, RIGHT, anchors, own=True) == [0.0] * 8
+    (warning,) = judge.facts()[WARNINGS]
+    assert "near-duplicates of one picture" in warning
+
+
 def test_texts_are_not_learned_from() -> None:
     anchors = anchors_of(ANCHORS, texts=5)
     judge = fitted(scorer(), anchors, np.concatenate([RIGHT, LOW]))
@@ -161,5 +170,5 @@ def test_every_named_score_must_be_low() -> None:
 def test_scikit_learn_is_asked_for_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     scorer().check()
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ConfigError, match=r"probe needs sklearn: pip install 'laion-eo\[fit\]'"):
+    with pytest.raises(ConfigError, match=r"probe needs sklearn: pip install 'laion-eo\[learn\]'"):
         scorer().check()

@@ -41,7 +41,6 @@ def test_what_a_short_run_file_leaves_out(
         "scorers.text-similarity.prompt": "a satellite image",
         "filters": ["min-size", "similarity-threshold", "duplicates"],
         "filters.min-size.width": 256,
-        "filters.min-size.height": 256,
         "filters.similarity-threshold.sigma": 1.5,
         "filters.duplicates.by": ["url", "sha256"],
         "publisher.use": "folder",
@@ -70,7 +69,6 @@ def test_what_a_short_run_file_leaves_out(
             {
                 "filters",
                 "filters.min-size.width",
-                "filters.min-size.height",
                 "filters.similarity-threshold.sigma",
                 "filters.duplicates.by",
             },
