@@ -210,7 +210,7 @@ def test_a_threshold_that_nothing_reaches(nothing: Callable[..., str], go: Run) 
 def test_pictures_that_are_all_too_small(nothing: Callable[..., str]) -> None:
     message = nothing("verdicts", filters=[{"use": "min-size", "width": 999}])
     assert "dropped by min-size 35" in message
-    assert "'300 x 300 is below 999 x 256'" in message
+    assert "'300 x 300 is below 999 x 999'" in message
 
 
 def test_several_filters_of_a_name(nothing: Callable[..., str]) -> None:

@@ -73,7 +73,7 @@ def test_it_plans_and_runs_as_it_was_written(
     result = run(made.path, tmp_path / "run", QUICK, registry)
     assert (result.dataset / "green-fields").is_dir()
     kept = result.manifest["stages"]["dataset"]["counts"]["rows"]
-    assert kept >= 30  # all that are green
+    assert 15 <= kept <= 30  # most of the green ones, of which there are 30, and no red one
     card = (result.dataset / "README.md").read_text("utf-8")
     for word in ("satellite", "earth", "climate"):
         assert word not in card.partition("## Citation")[0].lower()

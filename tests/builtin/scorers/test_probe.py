@@ -118,8 +118,14 @@ def test_too_few_low_rows_and_nothing_is_learned() -> None:
     assert "rows are low in every score, of which nothing can be learned" in warning
 
 
-def test_anchors_that_are_all_one_picture_teach_nothing() -> None:
-    anchors = anchors_of(np.repeat(ANCHORS[:1], 8, axis=0))
+@pytest.mark.parametrize(
+    "anchors",
+    [
+        anchors_of(np.repeat(ANCHORS[:1], 8, axis=0)),
+        anchors_of(ANCHORS[:8], sources=[7] * 8),  # the views of one sample
+    ],
+)
+def test_anchors_that_are_all_one_picture_teach_nothing(anchors: AnchorSet) -> None:
     judge = fitted(scorer(), anchors, np.concatenate([RIGHT, LOW]))
     assert score(judge, RIGHT, anchors) == [0.0] * 60
     assert score(judge, RIGHT, anchors, own=True) == [0.0] * 8
@@ -136,13 +142,6 @@ def test_texts_are_not_learned_from() -> None:
     assert None not in own[:45]
     with pytest.raises(RunError, match="no anchor has a score 'text_similarity' of its own"):
         fitted(scorer(), anchors_of(ANCHORS, texts=50), LOW)
-
-
-def test_views_of_one_sample_alone_cannot_be_left_out() -> None:
-    anchors = anchors_of(ANCHORS[:5], sources=[7] * 5)
-    judge = fitted(scorer(), anchors, np.concatenate([RIGHT, LOW]))
-    assert score(judge, RIGHT, anchors, own=True) == [None] * 5
-    assert None not in score(judge, RIGHT, anchors)
 
 
 def test_every_named_score_must_be_low() -> None:
