@@ -30,6 +30,8 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, JS
         index(web, home / "pool", {"use": "colours"}, url, Registry.discover([colours]))
         data = small_run(home / "anchors", home / "pool") | {"downloader": downloader}
         data["retriever"]["k"] = 11
+        both = ["image_similarity", "text_similarity"]
+        data["scorers"].append({"use": "combined", "columns": both, "standard": "candidates"})
         data["engine"]["batch_rows"] = 4
         yield data
 

@@ -172,7 +172,7 @@ VALUES: dict[str, Callable[[pa.Table], pa.Table]] = {
     "candidates": column("caption", lambda value: f"{value}!"),
     "downloads": column("final_url", lambda value: f"{value}?"),
     "embeddings": column("vector", lambda vector: vector[2:] + vector[:2]),
-    "fitted_scores": column("id", lambda value: value + 1),
+    "fitted_scores": column("combined", lambda value: value - 1e-6),
     "anchor_scores": column("image_similarity", lambda value: value - 1e-6),
     "scores": column("image_similarity", lambda value: value - 1e-6),
     "languages": column("lang", lambda _: "fr"),
