@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from domains import ANCHORS, DOMAINS, DRAWS, read_captions
-from quality_pools import Collection, Mask, load, sha256_of, unseen, write_pool
+from quality_pools import Collection, Mask, load, unseen, write_pool
 from quality_recipes import COMMON, EXAMPLES
 from quality_runs import Known, Trial, embed_anchors, registry
 
 from laion_eo.config import RunFile
-from laion_eo.schema import ANCHORS as SCHEMA
 
 RULE = 'filters=[{use="min-size", width=128, height=128}, {use="similarity-threshold", sigma=1.5}]'
 """What the examples had before any threshold was fitted to anchors: the paper's rule."""
@@ -77,10 +77,12 @@ class _Web:
         return right, np.array([not domain.unknown(*row) for row in rows])
 
     def anchors(self, name: str) -> Iterator[pa.Table]:
-        """Yield anchors: pictures outside the pool, drawn at random; or an example's own texts."""
-        run_file = self.run_file(name)
-        if run_file.config.anchors.use == "texts":
-            yield embed_anchors(run_file, self.folder / "none")
+        """Yield what the stage ``anchors`` makes of pictures outside the pool, drawn at random.
+
+        The texts that an example has stay; where it has nothing else, there is one draw.
+        """
+        if self.run_file(name).config.anchors.use == "texts":
+            yield embed_anchors(self.run_file(name), self.folder / "none")
             return
         inside = {shown.key for shown in self.pool.shown}
         right, _ = self.truth(name, self.miniweb)
@@ -88,7 +90,12 @@ class _Web:
         for draw in range(DRAWS):
             rng = np.random.default_rng(draw)
             places = rng.choice(np.flatnonzero(right & outside), ANCHORS, replace=False)
-            yield _as_anchors(self.miniweb.some(places.tolist()))
+            folder = self.folder / f"{name}-{draw}"
+            folder.mkdir()
+            for place in places.tolist():
+                shutil.copy(self.miniweb.shown[place].file, folder)
+            root = f"anchors.root={json.dumps(str(folder))}"
+            yield embed_anchors(self.run_file(name, root), self.folder / "none")
 
     def run_file(self, name: str, *more: str) -> RunFile:
         """Return an example: only where the pool is, and how it is reached, is set."""
@@ -122,23 +129,6 @@ class _Web:
             before=(float(means[4]), float(means[5])),
             right=int((right & known).sum()),
         )
-
-
-def _as_anchors(pictures: Collection) -> pa.Table:
-    """Return pictures as the stage ``anchors`` would: their vectors are known already."""
-    rows = [
-        {
-            "source": number,
-            "anchor_id": shown.key,
-            "view": 0,
-            "sha256": sha256_of(shown.file),
-            "embedding": vector / np.linalg.norm(vector),
-        }
-        for number, (shown, vector) in enumerate(
-            zip(pictures.shown, pictures.vectors.astype(np.float32), strict=True)
-        )
-    ]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
 def _figures(trial: Trial, right: Mask, counted: Mask) -> list[float]:

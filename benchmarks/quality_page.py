@@ -34,7 +34,7 @@ class Results:
         domains: Of the four examples.
         compared: How many verdicts of each recipe are those of a run.
         seeds: Pools of each kind.
-        seconds: What it took.
+        seconds: What it took, but for embedding the pictures.
     """
 
     world: Collection
@@ -95,8 +95,8 @@ def _head(results: Results) -> str:
     checked = ", ".join(f"{name} {count}" for name, count in results.compared.items())
     paragraphs = (
         _paragraph(
-            f"Measured on {os.cpu_count()} cores of {_processor()} in {minutes} minutes; another",
-            "processor can change the third digit. The embedder is `tiny`, a small model: what a",
+            f"Measured on {os.cpu_count()} cores of {_processor()} in {minutes} minutes, once the",
+            "pictures were embedded; another processor can change the third digit. The embedder is `tiny`, a small model: what a",
             "larger one reaches is not known from here.",
         ),
         _paragraph(
@@ -272,9 +272,9 @@ def _domains(domains: Mapping[str, DomainFigures]) -> str:
     ]  # fmt: skip
     text = _paragraph(
         "The examples as they are, in the pictures of miniweb that `tiny` was not trained on.",
-        "Means over five draws of 20 anchors from the other pictures, and the least; parking",
-        "lots have 20 texts. Recall is that of the whole pool. Wanted: .85 / .85, or three times",
-        "the precision that the paper's rule had in another draw of such a pool (rivers .206,",
+        "Means over five draws of 20 anchors from the other pictures, and the least; an example",
+        "may have texts beside them. Recall is of the whole pool. Wanted: .85 / .85, or three",
+        "times the precision that the paper's rule had in another draw of such a pool (rivers .206,",
         "parking lots .296).",
     )
     return f"## Other domains\n\n{text}\n\n" + table(head, rows)
