@@ -96,8 +96,8 @@ def _head(results: Results) -> str:
     paragraphs = (
         _paragraph(
             f"Measured on {os.cpu_count()} cores of {_processor()} in {minutes} minutes, once the",
-            "pictures were embedded; another processor can change the third digit. The embedder is `tiny`, a small model: what a",
-            "larger one reaches is not known from here.",
+            "pictures were embedded; another processor can change the third digit. The embedder is",
+            "`tiny`, a small model: what a larger one reaches is not known from here.",
         ),
         _paragraph(
             f"**Pictures.** {len(plain):,} of miniweb that `tiny` was not trained on, one of each",
@@ -274,7 +274,7 @@ def _domains(domains: Mapping[str, DomainFigures]) -> str:
         "The examples as they are, in the pictures of miniweb that `tiny` was not trained on.",
         "Means over five draws of 20 anchors from the other pictures, and the least; an example",
         "may have texts beside them. Recall is of the whole pool. Wanted: .85 / .85, or three",
-        "times the precision that the paper's rule had in another draw of such a pool (rivers .206,",
-        "parking lots .296).",
+        "times the precision that the paper's rule had in another draw of such a pool (rivers",
+        ".206, parking lots .296).",
     )
     return f"## Other domains\n\n{text}\n\n" + table(head, rows)
