@@ -273,8 +273,8 @@ def _domains(domains: Mapping[str, DomainFigures]) -> str:
     text = _paragraph(
         "The examples as they are, in the pictures of miniweb that `tiny` was not trained on.",
         "Means over five draws of 20 anchors from the other pictures, and the least; parking",
-        "lots have 20 texts, too. Recall is that of the whole pool. Wanted: .85 / .85, or three times",
-        "the precision that the paper's rule had in another draw of such a pool (rivers .206,",
-        "parking lots .296).",
+        "lots have 20 texts, too. Recall is that of the whole pool. Wanted: .85 / .85, or three",
+        "times the precision that the paper's rule had in another draw of such a pool (rivers",
+        ".206, parking lots .296).",
     )
     return f"## Other domains\n\n{text}\n\n" + table(head, rows)
