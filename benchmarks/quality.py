@@ -87,8 +87,8 @@ class World:
             trial = Trial(run_file, anchors, self.known, places, folder / "run", registry())
             yield self._outcome(Case(recipe.name, *task[:3]), places, trial, recipe, ())
             truth = self.pictures.truth[places]
-            for budget, told in teach(trial, recipe, folder / "pool", truth):
-                name = f"{recipe.name}, {budget} labels"
+            for labels, told in teach(trial, recipe, folder / "pool", truth):
+                name = f"{recipe.name}, {labels}"
                 yield self._outcome(Case(name, *task[:3]), places, trial, recipe, told)
 
     @staticmethod

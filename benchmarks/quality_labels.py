@@ -21,6 +21,7 @@ from laion_eo.pipeline.vectors.seen import with_images
 from laion_eo.pipeline.workbench import with_labels
 
 ROUND = 10
+SIZES = (ROUND, 20, 60)
 """Labels that are planned at a time; the budgets are multiples."""
 
 
@@ -38,31 +39,33 @@ class _Candidates(Candidates):
         self.table: pa.Table = table
 
 
-def teach(trial: Trial, recipe: Recipe, pool: Path, truth: Mask) -> Iterator[tuple[int, list[int]]]:
-    """Judge a trial again with more and more labels.
+def teach(trial: Trial, recipe: Recipe, pool: Path, truth: Mask) -> Iterator[tuple[str, list[int]]]:
+    """Judge a trial again with labels: more and more of them, and planned more at a time.
 
     Args:
         trial: It has been judged without.
-        recipe: Its budgets of labels. They are planned :data:`ROUND` at a time, each round once
-            the one before is labelled.
+        recipe: Its budgets of labels. A round is planned once the one before is labelled.
         pool: The pool; the file of labels is written beside it.
         truth: bool, (n,), of the pool's rows.
 
     Yields:
-        The budget, and the rows that are labelled; the trial has the verdicts.
+        What the labels are called, and the rows that have one; the trial has the verdicts.
     """
     if not recipe.labels:
         return
-    candidates, labels = _Candidates(trial), list[Label]()
-    file = pool.parent / "labels.csv"
-    for budget in recipe.labels:
-        while len(labels) < budget:
-            labels += _answered(choose_teaching(candidates, ROUND, labels), truth)
-        write_labels(file, labels)
-        run_file = recipe.run_file(pool)
-        context = Context(pool.parent, run_file.config.seed)
-        trial.judge_again(with_labels(run_file, file, trial.components, context))
-        yield budget, [label.id for label in labels]
+    candidates = _Candidates(trial)
+    for size in SIZES:
+        labels: list[Label] = []
+        for budget in recipe.labels if size == ROUND else recipe.labels[-1:]:
+            while len(labels) < budget:
+                labels += _answered(choose_teaching(candidates, size, labels), truth)
+            file = pool.parent / "labels.csv"
+            write_labels(file, labels)
+            run_file = recipe.run_file(pool)
+            context = Context(pool.parent, run_file.config.seed)
+            trial.judge_again(with_labels(run_file, file, trial.components, context))
+            name = f"{budget} labels" + (f" ({size} at a time)" if size != ROUND else "")
+            yield name, [label.id for label in labels]
 
 
 def _answered(labels: Sequence[Label], truth: Mask) -> list[Label]:
@@ -82,9 +85,10 @@ def compare_taught(trial: Trial, recipe: Recipe, pool: Path, truth: Mask, finish
     Raises:
         AssertionError: Something else was planned, or a verdict differs.
     """
-    file, told = finished.out.with_suffix(".csv"), list[int]()
-    for _, told in teach(trial, recipe, pool, truth):  # noqa: B007 - the last counts
-        pass
+    file = finished.out.with_suffix(".csv")
+    taught = teach(trial, recipe, pool, truth)
+    wanted = f"{recipe.labels[-1]} labels"
+    told = next(told for name, told in taught if name == wanted)
     for number in range(recipe.labels[-1] // ROUND):
         before = file if number else None
         plan_labels(finished.out, ROUND, file, purpose="fit", labels=before, registry=registry())

@@ -113,8 +113,10 @@ def _head(results: Results) -> str:
         _paragraph(
             "**Recipes.** *The paper's*: `examples/ver-0.toml`. *Ours*: `examples/satellite.toml`;",
             "with labels: the same after so many answers, ten at a time, to",
-            "`laion-eo evaluate --plan 10 --for fit`, given by the truth. *Text only*: the",
-            "candidates of the paper's search, judged by the prompt alone. *RS5M-like*:",
+            "`laion-eo evaluate --plan 10 --for fit`, given by the truth. Its list of negatives,",
+            "its percentile and the ten at a time were chosen on pools of these very pictures:",
+            "expect somewhat less of others. *Text only*: the candidates of the paper's search,",
+            "judged by the prompt alone. *RS5M-like*:",
             f"{KEYWORD_NOTE} *CLIP score*: the candidates of the paper's search whose cosine to",
             "their own caption is that of the better half of miniweb, as LAION cut its own pool.",
             "The last two read captions; those of hardset say nothing, so they are left out there.",
