@@ -80,7 +80,7 @@ def command(
       out            the file
 
     \b
-      laion-eo evaluate runs/ver-1 --plan 20 --for fit --out teach.csv
+      laion-eo evaluate runs/ver-1 --plan 10 --for fit --out teach.csv
       laion-eo run ver-1.toml --out runs/ver-1 --labels teach.csv
       laion-eo evaluate runs/ver-1 --plan 60 --out sample.csv
       laion-eo evaluate runs/ver-1 --labels sample.csv --seeds more-satellites --width 0.05
