@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -38,3 +39,33 @@ def python(code: str, environment: Mapping[str, str] | None = None) -> Completed
     )
     assert done.returncode == 0, done.stderr
     return done
+
+
+def at_a_terminal(
+    command: Sequence[str], answers: str, environment: Mapping[str, str]
+) -> tuple[str, int]:
+    """Run a program at a terminal of its own.
+
+    Args:
+        command: The program and its arguments.
+        answers: What is typed.
+        environment: All its variables.
+
+    Returns:
+        What stands on the terminal in the end, and the exit code.
+    """
+    terminal, side = pty.openpty()
+    with subprocess.Popen(
+        command, stdin=side, stdout=side, stderr=side, env=environment, close_fds=True
+    ) as process:
+        os.close(side)
+        os.write(terminal, answers.encode())
+        seen = b""
+        try:
+            while piece := os.read(terminal, 4096):
+                seen += piece
+        except OSError:  # how Linux says that the other side is closed
+            pass
+        code = process.wait(60)
+    os.close(terminal)
+    return seen.decode().replace("\r\n", "\n"), code

@@ -16,12 +16,11 @@ from laion_eo.kinds import AnchorSet, Embedder, Filter, FitData, PoolModel
 from laion_eo.pipeline.manifest import Manifest
 from laion_eo.pipeline.run_dir import RunDir, is_run_dir
 from laion_eo.pipeline.stages.assemble import with_scores
-from laion_eo.pipeline.vectors.queries import read_queries
+from laion_eo.pipeline.vectors.queries import scored_anchors
 from laion_eo.pipeline.vectors.seen import with_images
 from laion_eo.pipeline.vectors.stored import StoredVectors
 from laion_eo.pipeline.workbench import key_of
 from laion_eo.registry import Registry
-from laion_eo.schema import ANCHOR_SCORES_FIXED
 from laion_eo.types import Embeddings
 
 
@@ -108,19 +107,11 @@ class Candidates:
 
     @cached_property
     def _anchors(self) -> AnchorSet:
-        rows, vectors = read_queries(self.run_dir.read("anchors"))
-        table, scores = rows.drop_columns(["embedding"]), self.run_dir.read("anchor_scores")
-        for field in scores.schema:
-            if field.name not in ANCHOR_SCORES_FIXED.names:
-                table = table.append_column(field, scores[field.name])
-        return AnchorSet(table, vectors)
+        return scored_anchors(self.run_dir)
 
     @cached_property
     def _stored(self) -> StoredVectors:
-        record = self.run_dir.record("embeddings")
-        parts = [self.run_dir.path / file.path for file in record.files] if record else []
-        dtype = self.manifest.resolved.embeddings.dtype
-        return StoredVectors(parts, self.run_dir.read_table, dtype)
+        return StoredVectors.of_run(self.run_dir, self.manifest.resolved.embeddings.dtype)
 
     @cached_property
     def _model(self) -> str:

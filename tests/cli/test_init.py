@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import pty
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -11,7 +9,7 @@ import numpy as np
 import pytest
 from commands import call
 from PIL import Image
-from processes import source_folders
+from processes import at_a_terminal, source_folders
 
 
 @pytest.fixture(autouse=True)
@@ -26,25 +24,10 @@ def dogs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def at_a_terminal(answers: str, *args: str) -> tuple[str, int]:
+def init_at_a_terminal(answers: str, *args: str) -> tuple[str, int]:
     """Do the command at a terminal of its own; return what stands on it, and the exit code."""
-    terminal, side = pty.openpty()
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(source_folders())}
-    command = [sys.executable, "-m", "laion_eo", "init", *args]
-    with subprocess.Popen(
-        command, stdin=side, stdout=side, stderr=side, env=env, close_fds=True
-    ) as process:
-        os.close(side)
-        os.write(terminal, answers.encode())
-        seen = b""
-        try:
-            while piece := os.read(terminal, 4096):
-                seen += piece
-        except OSError:  # how Linux says that the other side is closed
-            pass
-        code = process.wait(60)
-    os.close(terminal)
-    return seen.decode().replace("\r\n", "\n"), code
+    return at_a_terminal([sys.executable, "-m", "laion_eo", "init", *args], answers, env)
 
 
 def test_without_a_terminal_nothing_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +84,7 @@ def test_what_is_wrong_is_exit_code_2(
 
 def test_a_terminal_is_asked_for_what_is_missing() -> None:
     options = ["--anchors", "dogs", "--prompt", "a photo of a dog"]
-    seen, code = at_a_terminal("Good dogs\ndogs, animals\n\n", *options)
+    seen, code = init_at_a_terminal("Good dogs\ndogs, animals\n\n", *options)
     assert code == 0, seen
     assert seen.index("Anchors: 12 images") < seen.index("Title [Dogs]")  # these come first
     said = tomllib.loads(Path("good-dogs.toml").read_text())["dataset"]
@@ -112,9 +95,9 @@ def test_a_terminal_is_asked_for_what_is_missing() -> None:
 
 def test_a_terminal_is_not_asked_for_what_is_given() -> None:
     options = ["--anchors", "dogs", "--prompt", "a dog", "--title", "x", "--tag", "x"]
-    seen, code = at_a_terminal("", *options, "--license", "cc0-1.0")
+    seen, code = init_at_a_terminal("", *options, "--license", "cc0-1.0")
     assert code == 0, seen
     assert "Licence" not in seen
-    seen, code = at_a_terminal("\x04", *options, "--force")  # Ctrl-D
+    seen, code = init_at_a_terminal("\x04", *options, "--force")  # Ctrl-D
     assert code == 130
     assert "Traceback" not in seen

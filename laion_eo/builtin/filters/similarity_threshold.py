@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from laion_eo.builtin.filters.humps import two_humps
-from laion_eo.builtin.scorers.values import of_images, values_of
+from laion_eo.builtin.score_values import known_of_images, values_of
 from laion_eo.component import WARNINGS, ComponentConfig
 from laion_eo.config import Model
 from laion_eo.errors import ConfigError, RunError
@@ -184,8 +184,7 @@ class SimilarityThreshold(Filter):
     def _of_anchors(
         self, column: str, rule: ThresholdRule, data: FitData
     ) -> tuple[float, dict[str, JSON]]:
-        own = of_images(data.anchors, column)
-        own = own[np.isfinite(own)]
+        own = known_of_images(data.anchors, column)
         if not len(own):
             raise RunError(
                 f"{self.name}: no image among the anchors has a {column!r} of its own to fit to: "

@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from laion_eo.builtin.score_values import known_of_images, values_of
 from laion_eo.builtin.scorers.naming import ColumnName
-from laion_eo.builtin.scorers.values import of_images, values_of
 from laion_eo.component import ComponentConfig, Context
 from laion_eo.errors import ConfigError, RunError
 from laion_eo.kinds import FitData, FittedScorer, ScoreBatch
@@ -78,8 +78,11 @@ class Combined(FittedScorer):
         self._scales, self._facts = {}, {"standard": self.config.standard}
         for name in self.config.columns:
             _check_numbers(name, data.table)
-            values = of_images(data.anchors, name) if by_anchors else values_of(data.table, name)
-            known = values[np.isfinite(values)]
+            if by_anchors:
+                known = known_of_images(data.anchors, name)
+            else:
+                values = values_of(data.table, name)
+                known = values[np.isfinite(values)]
             if by_anchors and len(known) < 2:
                 raise RunError(
                     f"combined: {len(known)} anchors have a score {name!r} of their own, which is "

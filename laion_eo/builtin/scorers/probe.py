@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from laion_eo.builtin.score_values import known_of_images, values_of
 from laion_eo.builtin.scorers.naming import ColumnName
-from laion_eo.builtin.scorers.values import of_images, values_of
 from laion_eo.component import WARNINGS, ComponentConfig, Context, require_packages
 from laion_eo.errors import RunError
 from laion_eo.kinds import AnchorSet, FitData, FittedScorer, ScoreBatch, ScorerConfig
@@ -115,8 +115,7 @@ class Probe(FittedScorer):
         low = np.ones(data.table.num_rows, dtype=bool)
         bounds: dict[str, JSON] = {}
         for name in self.config.below:
-            own = of_images(data.anchors, name)
-            own = own[np.isfinite(own)]
+            own = known_of_images(data.anchors, name)
             if not len(own):
                 raise RunError(
                     f"probe: no anchor has a score {name!r} of its own: its scorer does not score "

@@ -34,8 +34,9 @@ from laion_eo.kinds.contract import check_embeddings, check_table, check_verdict
 from laion_eo.pipeline import Runner
 from laion_eo.pipeline.run_dir import RUN_FILE
 from laion_eo.pipeline.stages.assemble import with_columns, with_downloads, with_scores
+from laion_eo.pipeline.vectors.queries import scored_anchors
 from laion_eo.pipeline.vectors.seen import Seen, with_images
-from laion_eo.schema import ANCHOR_SCORES_FIXED, DOWNLOADED, LANGUAGES, SCORES_FIXED
+from laion_eo.schema import DOWNLOADED, LANGUAGES, SCORES_FIXED
 from laion_eo.types import Embeddings, Verdict
 
 TOGETHER = 32
@@ -171,12 +172,7 @@ class SeedRun:
 
     @cached_property
     def _anchor_table(self) -> pa.Table:
-        table = self._seen.anchors(self.workbench.one(Embedder)).table
-        scores = self._run_dir.read("anchor_scores")
-        for field in scores.schema:
-            if field.name not in ANCHOR_SCORES_FIXED.names:
-                table = table.append_column(field, scores[field.name])
-        return table
+        return scored_anchors(self._run_dir).table
 
     def judge(self, rows: pa.Table) -> tuple[dict[int, tuple[str, str]], list[str]]:
         """Let the run's filters judge seeds, as they were fitted to the run.

@@ -17,7 +17,7 @@ def with_downloads(run_dir: RunDir) -> pa.Table:
     downloads = downloads.rename_columns(names)
     urls = pc.fill_null(candidates["url"], "").combine_chunks()
     rows = downloads.take(pc.index_in(urls, downloads["url"].combine_chunks()))
-    return _beside(candidates, rows.drop_columns(["url"]))
+    return beside(candidates, rows.drop_columns(["url"]))
 
 
 def with_scores(run_dir: RunDir) -> pa.Table:
@@ -31,10 +31,11 @@ def with_scores(run_dir: RunDir) -> pa.Table:
 def with_columns(table: pa.Table, other: pa.Table) -> pa.Table:
     """Return a table with the columns of another, whose rows have the same ``id``; else null."""
     rows = other.take(pc.index_in(table["id"].combine_chunks(), other["id"].combine_chunks()))
-    return _beside(table, rows.drop_columns(["id"]))
+    return beside(table, rows.drop_columns(["id"]))
 
 
-def _beside(left: pa.Table, right: pa.Table) -> pa.Table:
+def beside(left: pa.Table, right: pa.Table) -> pa.Table:
+    """Return a table with the columns of another, whose rows are the same."""
     for name in right.column_names:
         left = left.append_column(right.schema.field(name), right[name])
     return left

@@ -46,7 +46,7 @@ class EmbeddingsStage(ShardedStage):
     needs = ("anchors", "candidates", "downloads")
 
     def components(self) -> Sequence[Component]:
-        """Return the embedders, what makes the anchors' pictures for those of scorers."""
+        """Return the embedders; with those of scorers, what makes the pictures of the anchors."""
         embedders = self.workbench.embedders()
         if len(embedders) == 1:
             return embedders

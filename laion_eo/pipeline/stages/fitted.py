@@ -9,7 +9,7 @@ import pyarrow as pa
 from laion_eo.component import Component
 from laion_eo.kinds import AnchorSet, FittedScorer, Scorer
 from laion_eo.kinds.contract import check_table
-from laion_eo.pipeline.stages.assemble import with_columns, with_downloads
+from laion_eo.pipeline.stages.assemble import beside, with_columns, with_downloads
 from laion_eo.pipeline.stages.base import TableStage, row_ranges
 from laion_eo.pipeline.vectors.seen import Seen, with_images
 from laion_eo.schema import ANCHOR_SCORES_FIXED, FITTED_FIXED
@@ -37,15 +37,15 @@ class _Fits(TableStage):
         anchors = seen.anchors(self.workbench.embedders()[0]).table
         for scorer in scorers:
             if not isinstance(scorer, FittedScorer):
-                anchors = _beside(anchors, seen.score_anchors(scorer, self._seen_by(seen, scorer)))
+                anchors = beside(anchors, seen.score_anchors(scorer, self._seen_by(seen, scorer)))
         for scorer in scorers:
             if isinstance(scorer, FittedScorer):
                 mine = AnchorSet(anchors, self._seen_by(seen, scorer).embeddings)
                 embedder = self.workbench.embedder_of(scorer)
                 self.workbench.ready(scorer).fit(seen.fit_data(table, mine, embedder))
                 scores = self._score(seen, scorer, table, mine)
-                anchors = _beside(anchors, seen.score_anchors(scorer, mine))
-                table = _beside(table, scores)
+                anchors = beside(anchors, seen.score_anchors(scorer, mine))
+                table = beside(table, scores)
         return table, anchors
 
     def _seen_by(self, seen: Seen, scorer: Scorer) -> AnchorSet:
@@ -98,9 +98,3 @@ class AnchorScores(_Fits):
         _, anchors = self.fitted()
         names = [name for scorer in self.workbench.all(Scorer) for name in scorer.columns.names]
         return anchors.select([*ANCHOR_SCORES_FIXED.names, *names])
-
-
-def _beside(left: pa.Table, right: pa.Table) -> pa.Table:
-    for field in right.schema:
-        left = left.append_column(field, right[field.name])
-    return left

@@ -15,8 +15,9 @@ from laion_eo.kinds import AnchorSet, Embedder, Filter
 from laion_eo.kinds.contract import check_verdict
 from laion_eo.pipeline.stages.assemble import with_scores
 from laion_eo.pipeline.stages.base import TableStage, row_ranges
+from laion_eo.pipeline.vectors.queries import scored_anchors
 from laion_eo.pipeline.vectors.seen import Seen
-from laion_eo.schema import ANCHOR_SCORES_FIXED, VERDICTS
+from laion_eo.schema import VERDICTS
 from laion_eo.types import DownloadStatus, Verdict
 
 BATCH = 100_000
@@ -76,13 +77,7 @@ class Verdicts(TableStage):
 
     @cached_property
     def _anchors(self) -> AnchorSet:
-        """The anchors with their scores."""
-        anchors = self._seen.anchors(self.workbench.one(Embedder))
-        table, scores = anchors.table, self.run_dir.read("anchor_scores")
-        for field in scores.schema:
-            if field.name not in ANCHOR_SCORES_FIXED.names:
-                table = table.append_column(field, scores[field.name])
-        return AnchorSet(table, anchors.embeddings)
+        return scored_anchors(self.run_dir)
 
     def counts(self, table: pa.Table) -> dict[str, int]:
         """Count the rows kept, and those that each filter dropped."""

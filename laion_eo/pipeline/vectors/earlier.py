@@ -15,22 +15,24 @@ from laion_eo.pipeline.workbench import identity
 
 MADE_BY = b"laion_eo.embedder"
 """The key in a part's metadata under which it says what made its vectors."""
-_WHERE = {"device"}
-"""What an embedder's facts say of the machine, not of the vectors."""
+_WHERE = {"device", "batch_size"}
+"""What an embedder's facts and options say of the machine, not of the vectors."""
 
 
 def maker_of(embedder: Embedder) -> str:
     """Return a fingerprint of what makes vectors: model, weights, preparation, dtype of the model.
 
-    A model that records no hash of its weights is known by its options and files instead.
+    The options count, too, as a plugin's facts may not tell all that they change. Of a model that
+    records no hash of its weights, so do its files.
 
     Args:
         embedder: Set up.
     """
     facts = check_facts(embedder, embedder.facts())
-    about = {key: value for key, value in facts.items() if key not in _WHERE}
+    options = embedder.config.model_dump(mode="json")
+    about = [{key: one[key] for key in one if key not in _WHERE} for one in (facts, options)]
     known = isinstance(facts.get("weights_sha256"), str)
-    return fingerprint([embedder.model_id, about, None if known else identity(embedder)])
+    return fingerprint([embedder.model_id, *about, None if known else identity(embedder)])
 
 
 def earlier_parts(run_dir: RunDir, stage: str, maker: str) -> Iterator[tuple[RunDir, Path]]:

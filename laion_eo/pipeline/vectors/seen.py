@@ -37,10 +37,7 @@ class Seen:
     @cached_property
     def stored(self) -> StoredVectors:
         """The vectors of the images."""
-        record = self.run_dir.record("embeddings")
-        parts = [self.run_dir.path / file.path for file in record.files] if record else []
-        dtype = self.workbench.config.embeddings.dtype
-        return StoredVectors(parts, self.run_dir.read_table, dtype)
+        return StoredVectors.of_run(self.run_dir, self.workbench.config.embeddings.dtype)
 
     @cached_property
     def _queries(self) -> tuple[pa.Table, Embeddings]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.types import Embeddings
 
 PARTS_HELD = 4
@@ -43,6 +44,13 @@ class StoredVectors:
                     self._places.setdefault(key, (number, row))
                 else:
                     self.errors.setdefault(key, error)
+
+    @classmethod
+    def of_run(cls, run_dir: RunDir, dtype: str) -> StoredVectors:
+        """Return those of a run, whose stage ``embeddings`` is complete."""
+        record = run_dir.record("embeddings")
+        parts = [run_dir.path / file.path for file in record.files] if record else []
+        return cls(parts, run_dir.read_table, dtype)
 
     @cached_property
     def models(self) -> list[str]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from processes import at_a_terminal
 
 from laion_eo.cli import main
 from laion_eo.cli.input.contact import with_contact
@@ -38,34 +38,20 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "config" / "laion-eo" / "config.toml"
 
 
-def at_a_terminal(answers: str, env: Mapping[str, str]) -> str:
+def work_at_a_terminal(answers: str, env: Mapping[str, str]) -> str:
     """Run the work at a terminal of its own; return what stands on it in the end."""
-    terminal, side = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", WORK], stdin=side, stdout=side, stderr=side, env=env, close_fds=True
-    ) as process:
-        os.close(side)
-        os.write(terminal, answers.encode())
-        seen = b""
-        try:
-            while piece := os.read(terminal, 4096):
-                seen += piece
-        except OSError:  # how Linux says that the other side is closed
-            pass
-        process.wait(60)
-    os.close(terminal)
-    return seen.decode().replace("\r\n", "\n")
+    return at_a_terminal([sys.executable, "-c", WORK], answers, env)[0]
 
 
 def test_it_is_asked_once_and_kept(home: Path) -> None:
-    seen = at_a_terminal(f"me\nme@host\x01\n {MAIL}\n", os.environ)
+    seen = work_at_a_terminal(f"me\nme@host\x01\n {MAIL}\n", os.environ)
     assert seen.count("working\n") == 2
     assert "this test sends requests to other machines" in seen
     assert seen.count("Error: ") == 2  # what is none is asked for again
     assert f"Kept in {home}." in seen
     assert seen.endswith(f"done with {MAIL}\n")
     assert home.read_text() == f'contact = "{MAIL}"\n'
-    again = at_a_terminal("", os.environ)
+    again = work_at_a_terminal("", os.environ)
     assert again == f"working\ndone with {MAIL}\n"
 
 

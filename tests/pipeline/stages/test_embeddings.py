@@ -182,6 +182,23 @@ def test_another_model_takes_nothing_over(
     assert embedded(run(data, out, FLOAT32, registry)) == (many, 0)
 
 
+def test_an_option_that_the_facts_do_not_tell_is_another_model(
+    data: dict[str, JSON], registry: Registry, counting: type[Counting], tmp_path: Path
+) -> None:
+    class Config(ComponentConfig):
+        mirrored: bool = False
+        batch_size: int = 32
+
+    counting.Config = Config  # type: ignore[misc]
+    counting.facts = lambda _: {"weights_sha256": "0" * 64}  # type: ignore[assignment, method-assign]
+    data["retriever"]["pool"] = str(unmarked(Path(data["retriever"]["pool"]), tmp_path))
+    many, _ = embedded(run(data, tmp_path / "run", FLOAT32, registry))
+    data["embedder"]["batch_size"] = 8  # says nothing of the vectors
+    assert embedded(run(data, tmp_path / "run", FLOAT32, registry)) == (0, many)
+    data["embedder"]["mirrored"] = True
+    assert embedded(run(data, tmp_path / "run", FLOAT32, registry)) == (many, 0)
+
+
 def unmarked(pool: Path, folder: Path) -> Path:
     """A copy of a pool that does not say which model made it."""
     copy = folder / "unmarked"

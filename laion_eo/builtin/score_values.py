@@ -1,4 +1,4 @@
-"""Scores as numbers: what fits need of a column."""
+"""Scores as numbers: what scorers and filters that are fitted need of a column."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ def values_of(table: pa.Table, column: str) -> NDArray[np.float64]:
     return found
 
 
-def of_images(anchors: AnchorSet, column: str) -> NDArray[np.float64]:
-    """Return the scores that the image anchors have, each against the others: float64.
+def known_of_images(anchors: AnchorSet, column: str) -> NDArray[np.float64]:
+    """Return the scores that image anchors have, each against the others: float64, finite.
 
-    Texts are left out: how alike texts are is on another scale than images.
+    Texts are left out: how alike texts are is on another scale than images. So is an anchor that
+    has no score, as it has no other to be compared with.
     """
     if column not in anchors.table.column_names:
         return np.zeros(0)
-    return values_of(anchors.table, column)[~anchors.is_text]
+    own = values_of(anchors.table, column)[~anchors.is_text]
+    return own[np.isfinite(own)]
