@@ -180,6 +180,20 @@ def test_the_command_is_stoppable_from_its_first_import(tmp_path: Path) -> None:
         assert ended(child) == (130, "", f"{MESSAGE}\n")
 
 
+def test_what_a_library_made_of_an_interrupt_is_not_told_as_an_error() -> None:
+    code = """
+    import laion_eo.cli
+    def interrupted(*_, **__):
+        try:
+            ready(); time.sleep(60)
+        except KeyboardInterrupt as error:
+            raise ValueError("a library could not go on") from error
+    laion_eo.cli.cli.main = interrupted
+    laion_eo.cli.main(["plugins"])
+    """
+    assert stopped(code, signal.SIGINT) == (130, "", f"{MESSAGE}\n")
+
+
 def test_it_can_be_asked_whether_one_has_come() -> None:
     code = """
     from laion_eo.stopping import is_stopping

@@ -263,6 +263,18 @@ def test_options_decide_what_a_scorer_makes_and_a_filter_needs(
     assert "light" in RunDir(out).read("scores").column_names
 
 
+def test_a_threshold_of_another_model_is_refused_before_any_work(
+    run_data: dict[str, JSON], registry: Registry, tmp_path: Path
+) -> None:
+    frozen = {"use": "similarity-threshold", "image": 0.7, "text": 0.1, "model": "colours-1"}
+    run_data["filters"] = [frozen]
+    plan(run_data, tmp_path / "run", registry=registry)
+    run_data["filters"] = [frozen | {"model": "open_clip:ViT-L-14-quickgelu/openai"}]
+    line = refusal(run_data, registry, tmp_path / "run")
+    assert "[[filters]] 1: similarity-threshold: the frozen values belong to 'open_clip:" in line
+    assert "the run's model is 'colours-1'" in line
+
+
 def test_a_text_is_no_list_of_columns(run_data: dict[str, JSON], tmp_path: Path) -> None:
     class Text(Reads):
         name = "text"

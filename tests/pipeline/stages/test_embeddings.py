@@ -189,7 +189,7 @@ def test_an_option_that_the_facts_do_not_tell_is_another_model(
         mirrored: bool = False
         batch_size: int = 32
 
-    counting.Config = Config  # type: ignore[misc]
+    counting.Config = Config  # type: ignore[assignment, misc]
     counting.facts = lambda _: {"weights_sha256": "0" * 64}  # type: ignore[assignment, method-assign]
     data["retriever"]["pool"] = str(unmarked(Path(data["retriever"]["pool"]), tmp_path))
     many, _ = embedded(run(data, tmp_path / "run", FLOAT32, registry))
