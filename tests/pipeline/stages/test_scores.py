@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
 from laion_eo.component import Context
+from laion_eo.hookspecs import hookimpl
 from laion_eo.images import read_image
-from laion_eo.pipeline import RunResult
+from laion_eo.kinds import ScoreBatch, Scorer
+from laion_eo.pipeline import RunResult, run
 from laion_eo.pipeline.run_dir import RunDir
 from laion_eo.pipeline.vectors.queries import read_queries
+from laion_eo.registry import Registry
+from laion_eo.testing import colours
 from laion_eo.testing.colours import Colours
+from laion_eo.types import JSON
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +46,29 @@ def test_an_image_is_compared_with_the_anchor_that_found_it(
     scored = run_dir.read("scores")["image_similarity"].to_numpy()
     np.testing.assert_allclose(scored, np.sum(images * anchors[source], axis=1), atol=2e-4)
     assert np.abs(scored - images @ anchors[0]).max() > 1e-4
+
+
+class Unseeing(Scorer):
+    name = "unseeing"
+    summary = "whether it was shown pictures, for these tests"
+    columns = pa.schema([("shown", pa.bool_())])
+
+    def score(self, batch: ScoreBatch) -> pa.Table:
+        shown = batch.pictures is not None
+        return pa.table([[shown] * batch.table.num_rows], schema=self.columns)
+
+
+def test_pictures_are_shown_only_to_a_scorer_that_needs_them(
+    run_data: dict[str, JSON], tmp_path: Path
+) -> None:
+    @hookimpl
+    def laion_eo_scorers() -> list[type[Scorer]]:
+        return [Unseeing]
+
+    plugin: Any = SimpleNamespace(laion_eo_scorers=laion_eo_scorers)
+    run_data["scorers"] += [{"use": "perceptual-hash"}, {"use": "unseeing"}]
+    run(run_data, tmp_path / "run", registry=Registry.discover([colours, plugin]))
+    assert set(RunDir(tmp_path / "run").read("scores")["shown"].to_pylist()) == {False}
 
 
 def test_an_image_is_compared_with_the_prompt(
