@@ -37,15 +37,15 @@ prompt = {prompt}
 # negatives = ["a drawing", "a map"] # what looks alike and is not wanted, if you know it
 
 [[scorers]]
-use = "probe" # tells the anchors from images that the text says nothing of
+use = "probe" # learns what sets the anchors apart from images that score low
 below = ["text_similarity"]
 
 [[scorers]]
-use = "combined" # text and probe together, each as the anchors themselves have it
+use = "combined" # the sum of both, each in standard deviations of the anchors
 columns = ["text_similarity", "probe"]
 """,
     filters="""\
-# The anchors say where the domain ends: an image stays if 5 % of them score no better.
+# The anchors set the threshold: an image stays if it scores above the lowest 5 % of them.
 [[filters]]
 use = "similarity-threshold"
 fit = "anchors"
